@@ -1,0 +1,56 @@
+"""The first start of an installation: an admin account with credit, one secret key and a sign-in link, made once."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+
+from msgspec import Struct
+from sqlalchemy import text
+
+from openpollen.accounts.keys import NewKey, create_key
+from openpollen.accounts.login import create_link
+from openpollen.accounts.permissions import SCOPES
+from openpollen.accounts.users import User, create_user, list_users
+from openpollen.core.money import NANO
+from openpollen.ledger.wallet import grant
+from openpollen.storage.database import Connection, Database
+
+WELCOME = 10 * NANO
+
+
+class FirstStart(Struct, frozen=True):
+    """What the first start made. Neither the key nor the link can be read again."""
+
+    user: User
+    key: str
+    link_token: str
+
+
+def bootstrap(
+    database: Database, *, name: str = "admin", tier: str = "microbe", welcome: int = WELCOME
+) -> FirstStart | None:
+    """Makes the admin account on the first start, and ``None`` on every later one. Waits; call it before serving.
+
+    A name that is taken already, by a user made before the first start, gets a number.
+    """
+    return database.write_sync(lambda connection: _make(connection, name, tier, welcome))
+
+
+def _make(connection: Connection, name: str, tier: str, welcome: int) -> FirstStart | None:
+    first = text("INSERT INTO once (key, at) VALUES ('first-start', :at) ON CONFLICT (key) DO NOTHING")
+    if connection.execute(first, {"at": int(time.time() * 1000)}).rowcount == 0:
+        return None
+    taken = {user.name.lower() for user in list_users(connection)}
+    free = next(wanted for wanted in _numbered(name) if wanted.lower() not in taken)
+    user = create_user(connection, free, tier=tier, role="admin")
+    if welcome:
+        grant(connection, user.id, welcome, "pack", "welcome", "system")
+    _, value = create_key(connection, user.id, NewKey(name="first key", scopes=SCOPES, created_via="first-start"))
+    return FirstStart(user, value, create_link(connection, user.id))
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}{number}" for number in itertools.count(2))

@@ -1,0 +1,285 @@
+"""API keys as rows: make, find, list, revoke. Every function runs inside a transaction of the caller and takes its
+connection first.
+
+A child key never exceeds its parent (decision 31): it is narrowed at use, and it ends with its parent. Of a secret
+key only the hash is stored; a publishable key is public and stays readable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct, json
+from sqlalchemy import Row, delete, func, insert, select
+
+from openpollen.accounts.permissions import CONSENT, SCOPES, Caller
+from openpollen.accounts.users import User, bump_keys, get_user
+from openpollen.core.errors import BadRequest, Conflict, NotFound
+from openpollen.core.ids import KeyType, hash_key, new_id, new_key
+from openpollen.core.money import parse_pollen
+from openpollen.ledger.entries import KeyBudget, Period
+from openpollen.ledger.wallet import remaining
+from openpollen.storage.database import Connection
+from openpollen.storage.schema import api_keys, revisions
+
+_NAME_LENGTH = 253
+_YEAR_SECONDS = 31_536_000
+_START = 10
+_KEYS_OF_A_USER = 1000
+_DEPTH = 8
+_AS_JSON = ("models", "scopes", "redirect_uris", "origins")
+
+
+class Key(Struct, frozen=True):
+    """A stored key. ``models`` is ``None`` for all; ``budget_limit`` is nano-pollen, ``None`` for no limit; times are
+    milliseconds."""
+
+    id: str
+    user_id: str
+    type: KeyType
+    name: str
+    hash: str
+    start: str
+    created_via: str
+    created_at: int
+    parent_id: str | None = None
+    app_key_id: str | None = None
+    public_value: str | None = None
+    models: tuple[str, ...] | None = None
+    scopes: tuple[str, ...] = ()
+    budget_limit: int | None = None
+    budget_period: Period | None = None
+    app_url: str | None = None
+    redirect_uris: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    expires_at: int | None = None
+    last_request_at: int | None = None
+    enabled: bool = True
+
+    @property
+    def app(self) -> bool:
+        """Whether this is an app key: it names an app on the consent page."""
+        return self.type == "publishable" and bool(self.app_url or self.redirect_uris)
+
+    @property
+    def budget(self) -> KeyBudget | None:
+        if self.budget_limit is None:
+            return None
+        return KeyBudget(self.id, self.budget_limit, self.budget_period)
+
+
+class NewKey(Struct, frozen=True, kw_only=True):
+    """What a key is asked to be. ``budget`` is pollen as the caller wrote it; ``expires_in`` is seconds."""
+
+    name: str
+    type: KeyType = "secret"
+    expires_in: int | None = None
+    models: Sequence[str] | None = None
+    budget: str | int | float | None = None
+    budget_period: Period | None = None
+    scopes: Sequence[str] = ()
+    app_url: str | None = None
+    redirect_uris: Sequence[str] = ()
+    origins: Sequence[str] = ()
+    created_via: str = "api"
+    app_key_id: str | None = None
+
+
+def create_key(
+    connection: Connection, user_id: str, wanted: NewKey, *, parent: Caller | None = None
+) -> tuple[Key, str]:
+    """Makes a key of a user and returns it with its full value, which cannot be read again when it is a secret one.
+
+    With a ``parent`` the new key is its child: it inherits app and attribution, and never carries ``keys``.
+    Raises BadRequest for what cannot be a key, Conflict when the user has too many.
+    """
+    _check(wanted)
+    if parent is not None and len(parent.chain) >= _DEPTH:
+        raise BadRequest(f"Keys can be nested {_DEPTH} deep. Make this key with one of its ancestors.")
+    count = connection.execute(select(func.count()).where(api_keys.c.user_id == user_id)).scalar_one()
+    if count >= _KEYS_OF_A_USER:
+        raise Conflict(f"An account has at most {_KEYS_OF_A_USER} keys. Revoke some first.", reason="too_many_keys")
+    value = new_key(wanted.type)
+    now = int(time.time() * 1000)
+    app = wanted.type == "publishable" and bool(wanted.app_url or wanted.redirect_uris)
+    key = Key(
+        id=new_id("key"),
+        user_id=user_id,
+        type=wanted.type,
+        name=wanted.name,
+        hash=hash_key(value),
+        start=value[:_START],
+        created_via=wanted.created_via,
+        created_at=now,
+        parent_id=parent.key_id if parent else None,
+        app_key_id=parent.app_key_id if parent else wanted.app_key_id,
+        public_value=value if wanted.type == "publishable" else None,
+        models=None if wanted.models is None else tuple(dict.fromkeys(wanted.models)),
+        scopes=_scopes(wanted, child=parent is not None),
+        budget_limit=_budget(wanted.budget, app=app),
+        budget_period=wanted.budget_period,
+        app_url=wanted.app_url,
+        redirect_uris=tuple(wanted.redirect_uris),
+        origins=tuple(origin.lower().rstrip("/") for origin in wanted.origins),
+        expires_at=None if wanted.expires_in is None else now + wanted.expires_in * 1000,
+    )
+    connection.execute(insert(api_keys).values(_columns(key)))
+    bump_keys(connection)
+    return key, value
+
+
+def get_key(connection: Connection, key_id: str) -> Key:
+    """The key of this id. Raises NotFound."""
+    row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such key.")
+    return _key(row)
+
+
+def chain_of(connection: Connection, key: Key) -> list[Key]:
+    """The key and its ancestors, the key first."""
+    chain = [key]
+    while chain[-1].parent_id is not None:
+        chain.append(get_key(connection, chain[-1].parent_id))
+    return chain
+
+
+def list_keys(connection: Connection, user_id: str, *, caller: Caller | None = None) -> list[Key]:
+    """A user's keys, the newest first; for a caller only those that it may reach."""
+    rows = connection.execute(
+        select(api_keys)
+        .where(api_keys.c.user_id == user_id)
+        .order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc())
+    )
+    keys = {row.id: _key(row) for row in rows}
+    if caller is None or not caller.granted:
+        return list(keys.values())
+    return [key for key in keys.values() if caller.may_reach(_ancestors(keys, key)) and key.id != caller.key_id]
+
+
+def with_remaining(connection: Connection, keys: Sequence[Key]) -> list[tuple[Key, int | None]]:
+    """Each key with the nano-pollen left of its budget, ``None`` where it has none."""
+    return [(key, None if key.budget is None else remaining(connection, key.budget)) for key in keys]
+
+
+def revoke_key(connection: Connection, key_id: str, *, caller: Caller | None = None) -> list[str]:
+    """Removes a key and every key below it, and returns their ids. Workers notice within a second.
+
+    Raises NotFound for an unknown key and for one that the caller may not reach, BadRequest for the calling key itself.
+    """
+    key = get_key(connection, key_id)
+    if caller is not None:
+        if key.id == caller.key_id:
+            raise BadRequest("A key cannot revoke itself. Use another key or the dashboard.", reason="own_key")
+        chain = tuple(link.id for link in chain_of(connection, key))
+        if key.user_id != caller.user.id or not caller.may_reach(chain):
+            raise NotFound("There is no such key.")
+        if key.id in caller.chain:
+            raise BadRequest("A key cannot revoke a key above it: it would end with it.", reason="own_key")
+    family = [key.id]
+    for parent in family:  # grows while children are found
+        family += connection.execute(select(api_keys.c.id).where(api_keys.c.parent_id == parent)).scalars()
+    for member in reversed(family):
+        connection.execute(delete(api_keys).where(api_keys.c.id == member))
+    bump_keys(connection)
+    return family
+
+
+def load_caller(connection: Connection, digest: str) -> Caller | None:
+    """The caller that a key's hash stands for, or ``None`` when the key, an ancestor or the owner is gone, off, shut
+    or expired."""
+    row = connection.execute(select(api_keys).where(api_keys.c.hash == digest)).one_or_none()
+    if row is None:
+        return None
+    key = _key(row)
+    chain = chain_of(connection, key)
+    user = get_user(connection, key.user_id)
+    expiry = min((link.expires_at for link in chain if link.expires_at is not None), default=None)
+    if user.banned_at is not None or not all(link.enabled for link in chain):
+        return None
+    return _caller(user, key, chain, expiry)
+
+
+def keys_revision(connection: Connection) -> int:
+    """A number that rises with each change of a key or its owner."""
+    return connection.execute(select(revisions.c.number).where(revisions.c.name == "keys")).scalar() or 0
+
+
+def _caller(user: User, key: Key, chain: Sequence[Key], expiry: int | None) -> Caller:
+    models: frozenset[str] | None = None
+    scopes = frozenset(key.scopes)
+    for link in chain:
+        if link.models is not None:
+            models = frozenset(link.models) if models is None else models & frozenset(link.models)
+        scopes &= frozenset(link.scopes)
+    return Caller(
+        user=user,
+        key_id=key.id,
+        key_name=key.name,
+        key_type=key.type,
+        chain=tuple(link.id for link in chain),
+        models=models,
+        scopes=scopes,
+        budgets=tuple(link.budget for link in chain if link.budget is not None),
+        expires_at=expiry,
+        app_key_id=key.app_key_id,
+        granted=any(link.created_via in CONSENT for link in chain),
+        app=key.app,
+        origins=frozenset(key.origins),
+    )
+
+
+def _check(wanted: NewKey) -> None:
+    if not 0 < len(wanted.name) <= _NAME_LENGTH or not wanted.name.strip():
+        raise BadRequest(f"A key has a name of 1 to {_NAME_LENGTH} characters.")
+    if wanted.expires_in is not None and not 0 < wanted.expires_in <= _YEAR_SECONDS:
+        raise BadRequest(
+            f"expiresIn is 1 to {_YEAR_SECONDS:,} seconds (365 days), or absent for a key that does not expire."
+        )
+    if wanted.budget_period is not None and wanted.budget is None:
+        raise BadRequest("A budget period needs a budget.")
+    if wanted.type == "secret" and (wanted.app_url or wanted.redirect_uris or wanted.origins):
+        raise BadRequest("appUrl, redirectUris and origins belong to publishable keys. Set type to publishable.")
+
+
+def _budget(budget: str | int | float | None, *, app: bool) -> int | None:
+    if budget is None:
+        return 0 if app else None
+    try:
+        return parse_pollen(budget)
+    except ValueError as error:
+        raise BadRequest(f"pollenBudget: {error}.") from None
+
+
+def _scopes(wanted: NewKey, *, child: bool) -> tuple[str, ...]:
+    """Known scopes in their order; unknown names are dropped, as clients of the API expect."""
+    given = {scope.removeprefix("account:") for scope in wanted.scopes}
+    if wanted.type == "publishable":
+        given &= {"profile"}
+    if child:
+        given -= {"keys"}
+    return tuple(scope for scope in SCOPES if scope in given)
+
+
+def _ancestors(keys: dict[str, Key], key: Key) -> tuple[str, ...]:
+    chain = [key.id]
+    while (parent := keys[chain[-1]].parent_id) is not None:
+        chain.append(parent)
+    return tuple(chain)
+
+
+def _columns(key: Key) -> dict[str, Any]:
+    values = {column.name: getattr(key, column.name) for column in api_keys.columns}
+    for name in _AS_JSON:
+        values[name] = None if values[name] is None else json.encode(values[name]).decode()
+    return values
+
+
+def _key(row: Row[Any]) -> Key:
+    values = {column.name: getattr(row, column.name) for column in api_keys.columns}
+    for name in _AS_JSON:
+        values[name] = None if values[name] is None else tuple(json.decode(values[name]))
+    values["enabled"] = bool(values["enabled"])
+    return Key(**values)

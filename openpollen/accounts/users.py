@@ -1,0 +1,104 @@
+"""People. Every function runs inside a transaction of the caller and takes its connection first."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+from msgspec import Struct
+from sqlalchemy import Row, func, insert, or_, select, text, update
+
+from openpollen.core.errors import BadRequest, Conflict, NotFound
+from openpollen.core.ids import new_id
+from openpollen.storage.database import Connection
+from openpollen.storage.schema import users
+
+_NAME_LENGTH = 64
+
+
+class User(Struct, frozen=True):
+    """An account. Times are milliseconds; ``banned_at`` is set while the account is shut."""
+
+    id: str
+    name: str
+    email: str | None
+    github: str | None
+    image: str | None
+    tier: str
+    role: Literal["user", "admin"]
+    created_at: int
+    banned_at: int | None = None
+
+
+def create_user(
+    connection: Connection,
+    name: str,
+    *,
+    tier: str,
+    email: str | None = None,
+    github: str | None = None,
+    image: str | None = None,
+    role: Literal["user", "admin"] = "user",
+) -> User:
+    """Makes an account. Raises BadRequest for a name that cannot be one, Conflict for one that is taken."""
+    name = name.strip()
+    if not 0 < len(name) <= _NAME_LENGTH or not name.isprintable():
+        raise BadRequest(f"A user name has 1 to {_NAME_LENGTH} printable characters.")
+    if email is not None and (
+        email.count("@") != 1 or email.strip("@") != email or not email.isprintable() or " " in email
+    ):
+        raise BadRequest(f"{email[:80]!r} is not an email address.")
+    if connection.execute(select(users.c.id).where(func.lower(users.c.name) == name.lower())).first():
+        raise Conflict(f"A user named {name!r} exists already. Choose another name.", reason="name_taken")
+    user = User(new_id("usr"), name, email, github, image, tier, role, int(time.time() * 1000))
+    connection.execute(insert(users).values({column.name: getattr(user, column.name) for column in users.columns}))
+    return user
+
+
+def find_user(connection: Connection, name_or_id: str) -> User:
+    """The user of this id or name, the id first. Raises NotFound."""
+    by_either = or_(users.c.id == name_or_id, func.lower(users.c.name) == name_or_id.lower())
+    rows = connection.execute(select(users).where(by_either)).all()
+    if not rows:
+        raise NotFound(f"There is no user {name_or_id!r}. `polli admin user list` shows all.")
+    return _user(min(rows, key=lambda row: row.id != name_or_id))
+
+
+def get_user(connection: Connection, user_id: str) -> User:
+    """The user of this id. Raises NotFound."""
+    row = connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such user.")
+    return _user(row)
+
+
+def list_users(connection: Connection) -> list[User]:
+    """All users, the oldest first."""
+    return [_user(row) for row in connection.execute(select(users).order_by(users.c.created_at, users.c.id))]
+
+
+def set_banned(connection: Connection, user_id: str, banned: bool) -> None:
+    """Shuts an account, or opens it again. Its keys stop (or work) within a second on every worker."""
+    at = int(time.time() * 1000) if banned else None
+    connection.execute(update(users).where(users.c.id == user_id).values(banned_at=at))
+    bump_keys(connection)
+
+
+def set_tier(connection: Connection, user_id: str, tier: str) -> None:
+    """Moves an account to another tier."""
+    connection.execute(update(users).where(users.c.id == user_id).values(tier=tier))
+    bump_keys(connection)
+
+
+def bump_keys(connection: Connection) -> None:
+    """Tells every worker that a key or its owner changed; they look each second."""
+    connection.execute(
+        text(
+            "INSERT INTO revisions (name, number) VALUES ('keys', 1) "
+            "ON CONFLICT (name) DO UPDATE SET number = revisions.number + 1"
+        )
+    )
+
+
+def _user(row: Row[Any]) -> User:
+    return User(**{column.name: getattr(row, column.name) for column in users.columns})

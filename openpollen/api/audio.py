@@ -1,0 +1,174 @@
+"""Speech, music and transcription: GET /audio, POST /v1/audio/speech and /v1/audio/transcriptions (decision 18)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from openpollen.accounts.permissions import Caller
+from openpollen.api.calls import Calls, parse_max_cost
+from openpollen.api.exchange import Exchange
+from openpollen.api.form import content_kind, read_form
+from openpollen.api.params import SpeechParams, TranscriptionParams, decode_object, invalid, parse
+from openpollen.catalog.registry import Endpoint
+from openpollen.core.assets import (
+    AUDIO_TYPES,
+    Asset,
+    Media,
+    MusicRequest,
+    SpeechRequest,
+    Transcript,
+    TranscriptionRequest,
+)
+from openpollen.core.errors import BadRequest
+from openpollen.core.model import Capability
+from openpollen.generation import limits, subtitles
+from openpollen.generation.call import Call, Result
+from openpollen.generation.measure import audio_seconds
+from openpollen.storage.answers import Answer
+
+_OURS = frozenset({"input", "model", "max_cost", "no-cache", "safe", "stream_format", "stream"})
+_MAX_AUDIO = 25 * 1024 * 1024
+
+
+class AudioApi:
+    """The handlers of sound."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def audio(self, exchange: Exchange) -> None:
+        """GET /audio/{text}: speech, or music when the model makes music."""
+        caller = await self._calls.authentication.caller(exchange)
+        values: dict[str, Any] = {"seed": 0, **exchange.query, "input": exchange.args["text"]}
+        await self._calls.respond(exchange, self.prepare(exchange, caller, values, "audio"), _sound)
+
+    async def speech(self, exchange: Exchange) -> None:
+        """POST /v1/audio/speech."""
+        caller = await self._calls.authentication.caller(exchange)
+        values = decode_object(await exchange.body(self._calls.max_body))
+        await self._calls.respond(exchange, self.prepare(exchange, caller, values, "speech"), _sound)
+
+    async def transcriptions(self, exchange: Exchange) -> None:
+        """POST /v1/audio/transcriptions."""
+        caller = await self._calls.authentication.caller(exchange)
+        if content_kind(exchange) != "form":
+            raise BadRequest("Send the recording as multipart/form-data, in the field file.")
+        form = await read_form(exchange, _MAX_AUDIO + 1024 * 1024)
+        params, sent = parse(TranscriptionParams, form.fields)
+        if params.stream:
+            raise invalid("stream", "transcriptions are not streamed; leave it out")
+        resolved = self._calls.registry.resolve(params.model, "transcriptions")
+        file = next(iter(form.files.get("file", ())), None)
+        if file is None or not file.data:
+            raise invalid("file", "is required: the recording, as a file of the form")
+        seconds = await asyncio.to_thread(audio_seconds, file.data)
+        limits.check_audio_length(seconds, resolved.model)
+        request = TranscriptionRequest(
+            file=_named(file),
+            heard_ms=round(seconds * 1000),
+            language=params.language,
+            prompt=params.prompt,
+            temperature=params.temperature,
+            words=params.response_format == "verbose_json",
+        )
+        call = self._calls.new(
+            exchange,
+            caller,
+            endpoint="transcriptions",
+            capability=resolved.capability,
+            model=resolved.model,
+            request=request,
+            sent=sent - _OURS - {"response_format"},
+            shape=params.response_format,
+            refresh=params.no_cache,
+            max_cost=parse_max_cost(exchange, params.max_cost),
+        )
+        await self._calls.respond(exchange, call, _transcript)
+
+    def prepare(self, exchange: Exchange, caller: Caller, values: Mapping[str, Any], endpoint: Endpoint) -> Call:
+        """The call that a request for speech or music asks for. Raises BadRequest."""
+        params, sent = parse(SpeechParams, values)
+        text = (params.input or "").strip()
+        if not text:
+            raise invalid("input", "is required: the text to speak, or the music to make")
+        if params.stream_format == "sse":
+            raise invalid("stream_format", "speech is sent as audio; leave it out")
+        resolved = self._calls.registry.resolve(params.model, endpoint)
+        music = resolved.capability is Capability.MUSIC
+        request: SpeechRequest | MusicRequest
+        if music:
+            request = MusicRequest(
+                prompt=text,
+                seconds=params.duration,
+                format=params.response_format,
+                seed=params.seed,
+                instrumental=params.instrumental,
+                given=sent & {"instrumental", "duration"},
+            )
+        else:
+            request = SpeechRequest(
+                input=text,
+                voice=_voice(params.voice),
+                format=params.response_format,
+                speed=params.speed,
+                instructions=params.instructions,
+                given=sent & {"voice", "speed"},
+            )
+        return self._calls.new(
+            exchange,
+            caller,
+            endpoint=endpoint,
+            capability=resolved.capability,
+            model=resolved.model,
+            request=request,
+            sent=sent - _OURS,
+            seed=params.seed,
+            refresh=params.no_cache,
+            max_cost=parse_max_cost(exchange, params.max_cost),
+            safe=params.safe,
+        )
+
+
+async def _sound(call: Call, result: Result) -> Answer:
+    assert isinstance(result.made, Media)
+    request = call.request
+    assert isinstance(request, SpeechRequest | MusicRequest)
+    headers = {"x-tts-voice": request.voice} if isinstance(request, SpeechRequest) else {}
+    return Answer(200, AUDIO_TYPES[request.format], result.made.assets[0].data, headers)
+
+
+async def _transcript(call: Call, result: Result) -> Answer:
+    """The transcript in the form asked for; all forms come from the same times."""
+    heard = result.made
+    assert isinstance(heard, Transcript)
+    request = call.request
+    assert isinstance(request, TranscriptionRequest)
+    heard = msgspec.structs.replace(heard, duration=request.heard_ms / 1000)
+    match call.shape:
+        case "text":
+            return Answer(200, "text/plain; charset=utf-8", subtitles.to_text(heard).encode())
+        case "srt":
+            return Answer(200, "application/x-subrip; charset=utf-8", subtitles.to_srt(heard).encode())
+        case "vtt":
+            return Answer(200, "text/vtt; charset=utf-8", subtitles.to_vtt(heard).encode())
+        case "verbose_json":
+            return Answer(200, "application/json", msgspec.json.encode(subtitles.to_verbose_json(heard)))
+        case _:
+            return Answer(200, "application/json", msgspec.json.encode(subtitles.to_json(heard)))
+
+
+def _voice(voice: str | dict[str, Any] | None) -> str:
+    """OpenAI's clients send a voice as a name or as ``{"id": ...}``."""
+    if isinstance(voice, dict):
+        voice = voice.get("id")
+    if voice is not None and not isinstance(voice, str):
+        raise invalid("voice", "expected the name of a voice")
+    return (voice or "alloy").strip().lower()
+
+
+def _named(file: Asset) -> Asset:
+    return msgspec.structs.replace(file, name=file.name or "audio")

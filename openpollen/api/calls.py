@@ -1,0 +1,251 @@
+"""From a parsed request to its answer: what every generation handler shares.
+
+``respond`` takes a call through cache, repeats and pipeline and answers; ``stream`` does the same for events. The
+handlers only read parameters and shape results.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from msgspec import structs
+
+from openpollen.accounts.permissions import Caller
+from openpollen.api.auth import Authentication
+from openpollen.api.exchange import ClientGone, Exchange
+from openpollen.api.params import invalid
+from openpollen.catalog.registry import Registry
+from openpollen.core.assets import ImageRequest, VideoRequest
+from openpollen.core.chat import ChatRequest
+from openpollen.core.errors import BadRequest, GatewayError
+from openpollen.core.model import Capability, Model
+from openpollen.core.money import format_pollen, parse_pollen
+from openpollen.generation.admit import Admission
+from openpollen.generation.answers import Answers, Repeat
+from openpollen.generation.call import Call, Request, Result
+from openpollen.generation.prompt import Prompts
+from openpollen.generation.service import Pipeline
+from openpollen.generation.stream import ChatStream
+from openpollen.storage.answers import Answer
+
+Shape = Callable[[Call, Result], Awaitable[Answer]]
+
+_EVENTS = "text/event-stream; charset=utf-8"
+_MAX_SEED = 2**31 - 1
+
+
+class Calls:
+    """The shared way of calls, over one worker's services."""
+
+    def __init__(
+        self,
+        authentication: Authentication,
+        pipeline: Pipeline,
+        answers: Answers,
+        prompts: Prompts,
+        max_body: int,
+    ) -> None:
+        self.authentication = authentication
+        self.pipeline = pipeline
+        self.max_body = max_body
+        self._answers = answers
+        self._prompts = prompts
+        self._background: set[asyncio.Task[Any]] = set()
+
+    @property
+    def registry(self) -> Registry:
+        return self.pipeline.registry
+
+    def new(
+        self,
+        exchange: Exchange,
+        caller: Caller,
+        *,
+        endpoint: str,
+        capability: Capability,
+        model: Model,
+        request: Request,
+        sent: frozenset[str],
+        shape: str = "",
+        seed: int | None = None,
+        refresh: bool = False,
+        max_cost: int | None = None,
+        enhance: bool = False,
+        safe: bool = False,
+    ) -> Call:
+        """A call of this exchange. A seed of -1 is drawn here and told in ``x-seed`` (decision 9)."""
+        call = Call(
+            id=exchange.id,
+            caller=caller,
+            endpoint=endpoint,
+            capability=capability,
+            model=model,
+            request=request,
+            started=time.monotonic(),
+            created=time.time(),
+            sent=sent,
+            shape=shape,
+            seed=seed,
+            refresh=refresh,
+            max_cost=max_cost,
+            address=self.authentication.address(exchange) if caller.limited else "",
+            enhance=enhance,
+            safe=safe,
+        )
+        if seed == -1:
+            drawn = secrets.randbelow(_MAX_SEED)
+            call.headers["x-seed"] = str(drawn)
+            call.request = structs.replace(call.request, seed=drawn)  # type: ignore[call-overload]
+        return call
+
+    async def respond(self, exchange: Exchange, call: Call, shape: Shape) -> None:
+        """Answers a call that makes something whole."""
+        key = idempotency_key(exchange)
+        admission = self.pipeline.admit(call)
+        if exchange.method == "HEAD":
+            await exchange.answer(200, b"", "application/octet-stream", {"x-model-used": admission.served_by.name})
+            return
+        repeat = await self._answers.begin(call, admission, key)
+        if repeat.answer is not None:
+            await self._send(exchange, repeat.answer)
+            return
+        work = self._make(call, admission, shape, repeat)
+        if admission.local and not admission.bound:
+            answer = await exchange.unless_gone(work)  # nobody pays, so stopping is right: it frees an engine
+        elif isinstance(call.request, ChatRequest):
+            answer = await work
+        else:
+            answer = await self._finish(exchange, call, work)
+        await self._send(exchange, answer)
+
+    async def stream(self, exchange: Exchange, call: Call) -> None:
+        """Answers a chat as server-sent events."""
+        key = idempotency_key(exchange)
+        admission = self.pipeline.admit(call)
+        repeat = await self._answers.begin(call, admission, key)
+        if repeat.answer is not None:
+            await self._send(exchange, repeat.answer)
+            return
+        try:
+            if call.safe:
+                await self._prompts.check_prompt(call, admission)
+            opened = await exchange.unless_gone(ChatStream.open(self.pipeline, call, admission))
+        except BaseException:
+            await self._answers.failed(repeat)
+            raise
+        headers = {"cache-control": "no-cache", "x-model-used": opened.served_by, **call.headers}
+        sent: list[bytes] = []
+        keep = repeat.kept
+        try:
+            await exchange.stream(_tee(opened.events(), sent if keep else None), _EVENTS, headers)
+        finally:
+            if keep:
+                whole = bool(sent) and sent[-1] == b"data: [DONE]\n\n" and not opened.failed
+                answer = Answer(200, _EVENTS, b"".join(sent), headers)
+                await asyncio.shield(self._answers.done(call, repeat, answer, cache=whole))
+
+    async def estimate(self, call: Call) -> dict[str, Any]:
+        """What a call can cost, without running it (decision 21)."""
+        admission = self.pipeline.admit(call)
+        return {
+            "currency": "pollen",
+            "max": format_pollen(admission.bound),
+            "expected": format_pollen(admission.expected()),
+            "model": admission.served_by.name,
+            "units": {name: count for name, count in structs.asdict(admission.most).items() if count},
+        }
+
+    async def _make(self, call: Call, admission: Admission, shape: Shape, repeat: Repeat) -> Answer:
+        """The new answer. Frees the repeat's key when nothing came of it."""
+        try:
+            if call.safe:
+                await self._prompts.check_prompt(call, admission)
+            if call.enhance:
+                await self._enhance(call)
+            result = await self.pipeline.run(call, admission)
+            if call.safe:
+                await self._prompts.check_result(result.made)
+            answer = await shape(call, result)
+        except BaseException:
+            await asyncio.shield(self._answers.failed(repeat))
+            raise
+        headers = {
+            "x-model-used": result.served_by,
+            **result.usage.headers(),
+            "x-pollen-cost": format_pollen(result.cost),
+            "cache-control": "private",
+            "vary": "Authorization",
+            **call.headers,
+            **answer.headers,
+        }
+        if repeat.cache_key:
+            headers["x-cache"] = "MISS"
+        answer = structs.replace(answer, headers=headers)
+        await self._answers.done(call, repeat, answer, cache=True)
+        return answer
+
+    async def _enhance(self, call: Call) -> None:
+        request = call.request
+        if isinstance(request, ImageRequest | VideoRequest):
+            rewritten = await self._prompts.enhance(request.prompt)
+            if rewritten != request.prompt:
+                call.revised_prompt = rewritten
+                call.request = structs.replace(request, prompt=rewritten)
+
+    async def _finish(self, exchange: Exchange, call: Call, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """The answer of paid work, which goes on when the client leaves and is then kept for it."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        try:
+            return await exchange.unless_gone(asyncio.shield(task))
+        except ClientGone:
+            keeper = asyncio.create_task(self._keep(call, task))
+            self._background.add(keeper)
+            keeper.add_done_callback(self._background.discard)
+            raise
+
+    async def _keep(self, call: Call, task: asyncio.Task[Answer]) -> None:
+        try:
+            answer = await task
+        except GatewayError:
+            return
+        await self._answers.undelivered(call, answer)
+
+    @staticmethod
+    async def _send(exchange: Exchange, answer: Answer) -> None:
+        await exchange.answer(answer.status, answer.body, answer.media_type, answer.headers)
+
+
+async def _tee(events: AsyncGenerator[bytes, None], copy: list[bytes] | None) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events) as source:
+        async for event in source:
+            if copy is not None:
+                copy.append(event)
+            yield event
+
+
+def idempotency_key(exchange: Exchange) -> str | None:
+    """The Idempotency-Key of a POST. Raises BadRequest for one that is empty or too long."""
+    key = exchange.headers.get("idempotency-key")
+    if key is None or exchange.method != "POST":
+        return None
+    if not 1 <= len(key) <= 255:
+        raise BadRequest("Idempotency-Key must have 1 to 255 characters.")
+    return key
+
+
+def parse_max_cost(exchange: Exchange, given: str | None) -> int | None:
+    """``max_cost`` in nano-pollen, from the parameter, the query or the header ``x-max-cost``."""
+    value = given or exchange.query.get("max_cost") or exchange.headers.get("x-max-cost")
+    if value is None:
+        return None
+    try:
+        return parse_pollen(value)
+    except ValueError as fault:
+        raise invalid("max_cost", str(fault)) from None

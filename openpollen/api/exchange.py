@@ -1,0 +1,184 @@
+"""One HTTP exchange: the request as far as a handler asks for it, and the ways to answer. A thin layer over raw ASGI.
+
+Generation routes are hot, so nothing is parsed before it is needed and no task is made per request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import aclosing
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from openpollen.core.errors import BadRequest, PayloadTooLarge
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+
+
+class ClientGone(Exception):
+    """The client closed the connection before the answer was complete."""
+
+
+class Exchange:
+    """A request and its answer. ``headers`` has lower-case names; ``args`` the captured parts of the path."""
+
+    __slots__ = ("_body", "_headers", "_query", "_receive", "_send", "args", "common", "id", "scope", "started")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self.scope = scope
+        self.id = request_id
+        self.args: Mapping[str, str] = {}
+        self.common: list[tuple[bytes, bytes]] = []
+        self.started = False
+        self._receive = receive
+        self._send = send
+        self._headers: dict[str, str] | None = None
+        self._query: dict[str, str] | None = None
+        self._body: bytes | None = None
+
+    # -- the request ------------------------------------------------------------------------------------------------
+
+    @property
+    def method(self) -> str:
+        return self.scope["method"]
+
+    @property
+    def path(self) -> str:
+        return self.scope["path"]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self._headers is None:
+            self._headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.scope["headers"]}
+        return self._headers
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query parameters, percent-decoded as UTF-8; of repeated names the last one counts."""
+        if self._query is None:
+            raw: bytes = self.scope["query_string"]
+            if not raw:
+                self._query = {}
+            else:
+                try:
+                    pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200)
+                except ValueError:
+                    raise BadRequest(
+                        "The query string is not valid percent-encoded UTF-8; encode it with encodeURIComponent or quote()."
+                    ) from None
+                self._query = dict(pairs)
+        return self._query
+
+    async def body(self, limit: int) -> bytes:
+        """The whole request body. Raises PayloadTooLarge beyond ``limit`` bytes, before reading further."""
+        if self._body is not None:
+            return self._body
+        length = self.headers.get("content-length", "")
+        if length.isdigit() and int(length) > limit:
+            raise _too_large(limit)
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            whole: bytes = message.get("body", b"")
+            if len(whole) > limit:
+                raise _too_large(limit)
+            self._body = whole
+            return whole
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(part)
+            if not message.get("more_body"):
+                break
+            message = await self._receive()
+        self._body = b"".join(parts)
+        return self._body
+
+    async def disconnected(self) -> None:
+        """Returns when the client is gone; waits until then."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def unless_gone(self, work: Awaitable[T]) -> T:
+        """The result of ``work``; if the client leaves first, cancels ``work`` and raises ClientGone."""
+        task = asyncio.ensure_future(work)
+        watch = asyncio.ensure_future(self.disconnected())
+        try:
+            await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise ClientGone
+        finally:
+            watch.cancel()
+            if not task.done():
+                task.cancel()
+
+    # -- the answer -------------------------------------------------------------------------------------------------
+
+    async def answer(
+        self, status: int, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Sends a whole answer. A HEAD request gets the same headers and no body."""
+        raw = [
+            (b"content-type", content_type.encode("latin-1")),
+            (b"content-length", str(len(body)).encode()),
+            *self.common,
+        ]
+        if headers:
+            raw.extend((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items())
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+
+    async def head(self, status: int, content_type: str, length: int, headers: Mapping[str, str]) -> None:
+        """The headers of an answer of ``length`` bytes, without the bytes."""
+        raw = [
+            (b"content-type", content_type.encode("latin-1")),
+            (b"content-length", str(length).encode()),
+            *self.common,
+            *((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()),
+        ]
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def json(self, status: int, value: object, headers: Mapping[str, str] | None = None) -> None:
+        await self.answer(status, _encoder.encode(value), "application/json", headers)
+
+    async def stream(
+        self, body: AsyncGenerator[bytes, None], content_type: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Sends an answer piece by piece, the head at once. Raises ClientGone into the caller when the client leaves;
+        ``body`` is then closed, so that its own ``finally`` settles what was made."""
+        raw = [(b"content-type", content_type.encode("latin-1")), *self.common]
+        if headers:
+            raw.extend((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items())
+        self.started = True
+        await self._send({"type": "http.response.start", "status": 200, "headers": raw})
+        await self.unless_gone(self._pump(body))
+
+    async def _pump(self, body: AsyncGenerator[bytes, None]) -> None:
+        async with aclosing(body) as pieces:
+            async for piece in pieces:
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The request body is larger than {limit // (1024 * 1024)} MiB; send less or use URLs.")

@@ -1,0 +1,302 @@
+"""Images and, on the GET routes, videos: GET /image and /video, POST /v1/images/generations and /edits."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from openpollen.accounts.permissions import Caller
+from openpollen.api.calls import Calls, parse_max_cost
+from openpollen.api.exchange import Exchange
+from openpollen.api.form import Form, content_kind, read_form
+from openpollen.api.params import ImageParams, decode_object, invalid, parse
+from openpollen.api.sources import Sources
+from openpollen.catalog.registry import Endpoint, Resolved
+from openpollen.core.assets import Asset, ImageRequest, Media, VideoRequest
+from openpollen.core.errors import BadRequest
+from openpollen.core.model import Capability
+from openpollen.generation.call import Call, Result
+from openpollen.generation.limits import aspect_of, parse_size
+from openpollen.media.sniff import extension
+from openpollen.media.store import MediaStore
+from openpollen.storage.answers import Answer
+
+_MAX_PROMPT = 32_000
+_QUALITY = {"hd": "high", "standard": "medium", "auto": "medium"}
+#: Parameters of ours, and those that stand in the request under another name.
+_OURS = frozenset(
+    {
+        "prompt",
+        "model",
+        "max_cost",
+        "no-cache",
+        "safe",
+        "enhance",
+        "response_format",
+        "nofeed",
+        "private",
+        "output_format",
+    }
+)
+_RENAMED = {"aspectRatio": "aspect_ratio", "seconds": "duration", "background": "transparent"}
+
+
+class ImagesApi:
+    """The handlers of pictures."""
+
+    def __init__(self, calls: Calls, sources: Sources, store: MediaStore, media_url: str) -> None:
+        self._calls = calls
+        self._sources = sources
+        self._store = store
+        self._media_url = media_url
+
+    async def image(self, exchange: Exchange) -> None:
+        """GET /image/{prompt}: a picture, or a video when the model makes videos."""
+        await self._get(exchange, "image")
+
+    async def video(self, exchange: Exchange) -> None:
+        """GET /video/{prompt}."""
+        await self._get(exchange, "video")
+
+    async def generations(self, exchange: Exchange) -> None:
+        """POST /v1/images/generations."""
+        caller = await self._calls.authentication.caller(exchange)
+        values = decode_object(await exchange.body(self._calls.max_body))
+        call = await self.prepare_post(exchange, caller, values, "images", Form())
+        await self._calls.respond(exchange, call, self._listed)
+
+    async def edits(self, exchange: Exchange) -> None:
+        """POST /v1/images/edits, JSON or multipart."""
+        caller = await self._calls.authentication.caller(exchange)
+        form = Form()
+        if content_kind(exchange) == "form":
+            form = await read_form(exchange, self._calls.max_body)
+            values: dict[str, Any] = {**form.fields}
+            values["image"] = form.lists.get("image")
+        else:
+            values = decode_object(await exchange.body(self._calls.max_body))
+        call = await self.prepare_post(exchange, caller, values, "edits", form)
+        await self._calls.respond(exchange, call, self._listed)
+
+    async def _get(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        caller = await self._calls.authentication.caller(exchange)
+        values = {**exchange.query, "prompt": exchange.args["prompt"]}
+        await self._calls.respond(exchange, await self.prepare_get(exchange, caller, values, endpoint), _file)
+
+    async def prepare_get(
+        self, exchange: Exchange, caller: Caller, values: Mapping[str, Any], endpoint: Endpoint
+    ) -> Call:
+        """The call that a GET asks for: a picture, or a video when the model makes videos. Raises BadRequest."""
+        params, sent = parse(ImageParams, {"seed": 0, **values})
+        prompt = checked_prompt(params.prompt or "")
+        resolved = self._calls.registry.resolve(params.model, endpoint)
+        images = await self._sources.images(params.image)
+        if resolved.capability is Capability.VIDEO:
+            request = video_request(params, prompt, images, sent)
+            return self._call(exchange, caller, resolved, endpoint, request, params, sent)
+        output = "png" if _transparent(params) else "jpeg"
+        request = image_request(params, prompt, images, None, sent, output)
+        return self._call(exchange, caller, _for_images(resolved, images), endpoint, request, params, sent)
+
+    async def prepare_post(
+        self, exchange: Exchange, caller: Caller, values: Mapping[str, Any], endpoint: Endpoint, form: Form
+    ) -> Call:
+        """The call that a POST asks for. Raises BadRequest."""
+        params, sent = parse(ImageParams, values)
+        if endpoint == "edits" and params.image is None and not form.files.get("image"):
+            raise invalid("image", "is required: a picture to edit, as a file, a URL or a data URI")
+        if params.prompt is None:
+            raise invalid("prompt", "is required: a description of the picture")
+        if params.n != 1:
+            raise invalid("n", "only one picture is made per call; send the request again for another")
+        prompt = checked_prompt(params.prompt)
+        resolved = self._calls.registry.resolve(params.model, endpoint)
+        images = await self._sources.images(params.image, form.files.get("image", ()))
+        masks = await self._sources.images(params.mask, form.files.get("mask", ()))
+        output = "png" if _transparent(params) or params.output_format is None else params.output_format
+        if output == "webp":
+            raise invalid("output_format", "expected png or jpeg")
+        request = image_request(params, prompt, images, masks[0] if masks else None, sent, output)
+        sent |= {"mask"} if masks else set[str]()
+        shape = params.response_format or "both"
+        return self._call(exchange, caller, _for_images(resolved, images), endpoint, request, params, sent, shape)
+
+    def _call(
+        self,
+        exchange: Exchange,
+        caller: Caller,
+        resolved: Resolved,
+        endpoint: str,
+        request: ImageRequest | VideoRequest,
+        params: ImageParams,
+        sent: frozenset[str],
+        shape: str = "",
+    ) -> Call:
+        names = video_names(sent) if resolved.capability is Capability.VIDEO else _names(sent)
+        return self._calls.new(
+            exchange,
+            caller,
+            endpoint=endpoint,
+            capability=resolved.capability,
+            model=resolved.model,
+            request=request,
+            sent=names,
+            shape=shape,
+            seed=params.seed,
+            refresh=params.no_cache,
+            max_cost=parse_max_cost(exchange, params.max_cost),
+            enhance=params.enhance,
+            safe=params.safe,
+        )
+
+    async def _listed(self, call: Call, result: Result) -> Answer:
+        """OpenAI's list, each picture as bytes, as a public address, or both (decision 11)."""
+        assert isinstance(result.made, Media)
+        data: list[dict[str, Any]] = []
+        for asset in result.made.assets:
+            entry: dict[str, Any] = {}
+            if call.shape != "url":
+                entry["b64_json"] = base64.b64encode(asset.data).decode()
+            if call.shape != "b64_json":
+                stored = await self._store.put(asset.data, call.caller.user.id, limit=False)
+                entry["url"] = f"{self._media_url}/{stored.id}"
+            request = call.request
+            assert isinstance(request, ImageRequest)
+            entry["revised_prompt"] = call.revised_prompt or result.revised_prompt or request.prompt
+            data.append(entry)
+        usage = result.usage
+        images = usage.output_image_tokens or usage.images
+        tokens = usage.input_tokens + usage.input_image_tokens
+        body = {
+            "created": int(call.created),
+            "data": data,
+            "usage": {
+                "input_tokens": tokens,
+                "output_tokens": images,
+                "total_tokens": tokens + images,
+                "input_tokens_details": {"text_tokens": usage.input_tokens, "image_tokens": usage.input_image_tokens},
+            },
+        }
+        return Answer(200, "application/json", msgspec.json.encode(body))
+
+
+def checked_prompt(prompt: str) -> str:
+    """The prompt without spaces around it. Raises BadRequest for an empty or overlong one."""
+    text = prompt.strip()
+    if not text:
+        raise invalid("prompt", "is empty; describe the picture")
+    if len(text) > _MAX_PROMPT:
+        raise invalid("prompt", f"at most {_MAX_PROMPT:,} characters are taken; this has {len(text):,}")
+    return text
+
+
+def image_request(
+    params: ImageParams,
+    prompt: str,
+    images: tuple[Asset, ...],
+    mask: Asset | None,
+    sent: frozenset[str],
+    output: str,
+) -> ImageRequest:
+    """The request for a picture as the parameters say."""
+    width, height = params.width or 1024, params.height or 1024
+    given = {name for name in sent if name in ("quality", "size", "width", "height")}
+    if params.size and params.size != "auto":
+        width, height = parse_size(params.size)
+        given.add("size")
+    quality: Any = _QUALITY.get(params.quality, params.quality)
+    return ImageRequest(
+        prompt=prompt,
+        width=width,
+        height=height,
+        seed=params.seed,
+        quality=quality,
+        negative_prompt=params.negative_prompt,
+        transparent=_transparent(params),
+        reasoning=params.reasoning not in (False, "fast"),
+        metadata=params.metadata,
+        output_format="png" if output == "png" else "jpeg",
+        images=images,
+        mask=mask,
+        given=frozenset(given),
+    )
+
+
+def video_request(params: ImageParams, prompt: str, images: tuple[Asset, ...], sent: frozenset[str]) -> VideoRequest:
+    """The request for a video as the parameters say. A given aspectRatio beats a size nobody gave (decision 13)."""
+    given: set[str] = set(sent & {"audio", "fps", "resolution"})
+    seconds = params.duration or params.seconds
+    if seconds is not None:
+        given.add("duration")
+    aspect, width, height = "16:9", 1280, 720
+    if params.aspectRatio is not None:
+        aspect = params.aspectRatio
+        given.add("aspect_ratio")
+    elif params.size and params.size != "auto":
+        width, height = parse_size(params.size)
+        given.add("size")
+    elif params.width or params.height:
+        width, height = params.width or 1024, params.height or 1024
+        given.add("size")
+    if "size" in given:
+        aspect = aspect_of(width, height)
+        width, height = width + width % 2, height + height % 2  # H.264 frames have even sides
+    return VideoRequest(
+        prompt=prompt,
+        seconds=seconds or 5,
+        width=width,
+        height=height,
+        aspect_ratio=aspect,
+        resolution=(params.resolution or "720p").lower(),
+        fps=params.fps,
+        audio=params.audio,
+        seed=params.seed,
+        metadata=params.metadata,
+        images=images,
+        given=frozenset(given),
+    )
+
+
+def _names(sent: frozenset[str]) -> frozenset[str]:
+    """The parameters that were sent, by the names that adapters know."""
+    return frozenset(_RENAMED.get(name, name) for name in sent - _OURS)
+
+
+def video_names(sent: frozenset[str]) -> frozenset[str]:
+    """The same for a video, whose shape in all its spellings reaches the provider as one size."""
+    names = _names(sent) - {"aspect_ratio", "resolution", "width", "height", "n", "transparent"}
+    return names | {"size"} if sent & {"aspectRatio", "resolution", "width", "height"} else names
+
+
+async def _file(call: Call, result: Result) -> Answer:
+    """The bytes alone, named after the prompt."""
+    assert isinstance(result.made, Media)
+    asset = result.made.assets[0]
+    request = call.request
+    assert isinstance(request, ImageRequest | VideoRequest)
+    name = re.sub(r"[^A-Za-z0-9]+", "-", request.prompt[:100]).strip("-").lower() or "generated-media"
+    headers = {"content-disposition": f'inline; filename="{name}.{extension(asset.mime)}"'}
+    if call.revised_prompt:
+        headers["x-revised-prompt"] = call.revised_prompt.encode("ascii", "xmlcharrefreplace").decode()
+    return Answer(200, asset.mime, asset.data, headers)
+
+
+def _for_images(resolved: Resolved, images: tuple[Asset, ...]) -> Resolved:
+    """An edit when pictures were given. Raises BadRequest when the model takes none."""
+    if not images:
+        if resolved.capability is Capability.EDIT and not resolved.model.can(Capability.IMAGE):
+            raise BadRequest(f"{resolved.model.name} edits pictures: give one in image.")
+        return resolved
+    if not resolved.model.can(Capability.EDIT):
+        raise BadRequest(
+            f"{resolved.model.name} takes no image; leave it out, or choose a model that edits (GET /image/models)."
+        )
+    return Resolved(resolved.model, resolved.requested, Capability.EDIT)
+
+
+def _transparent(params: ImageParams) -> bool:
+    return params.transparent or params.background == "transparent"

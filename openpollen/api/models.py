@@ -1,0 +1,83 @@
+"""The model lists (decision 3): OpenAI's shape at /v1/models, bare arrays with metadata at the rest."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from openpollen.api.auth import Authentication
+from openpollen.api.exchange import Exchange
+from openpollen.catalog.registry import Registry
+from openpollen.core.errors import NotFound
+from openpollen.core.model import Kind, Model
+from openpollen.generation.service import Pipeline
+
+
+class ModelsApi:
+    """The handlers of the lists. With a key, a list shows what the key may use."""
+
+    def __init__(self, authentication: Authentication, pipeline: Pipeline) -> None:
+        self._authentication = authentication
+        self._pipeline = pipeline
+
+    async def openai(self, exchange: Exchange) -> None:
+        """GET /v1/models: text models in OpenAI's list shape."""
+        data = [_openai(model, self._registry) for model in await self._visible(exchange, ("text",))]
+        await exchange.json(200, {"object": "list", "data": data})
+
+    async def openai_one(self, exchange: Exchange) -> None:
+        """GET /v1/models/{id}: one model of any kind."""
+        await self._authentication.optional(exchange)
+        model = self._registry.get(exchange.args["id"])
+        if model is None:
+            raise NotFound(f"There is no model {exchange.args['id'][:100]!r}; GET /v1/models lists them.")
+        await exchange.json(200, _openai(model, self._registry))
+
+    async def text(self, exchange: Exchange) -> None:
+        await self._list(exchange, ("text",))
+
+    async def image(self, exchange: Exchange) -> None:
+        await self._list(exchange, ("image", "video"))
+
+    async def video(self, exchange: Exchange) -> None:
+        await self._list(exchange, ("video",))
+
+    async def audio(self, exchange: Exchange) -> None:
+        await self._list(exchange, ("audio",))
+
+    async def embeddings(self, exchange: Exchange) -> None:
+        """GET /embeddings/models: none yet, said as an empty list."""
+        await self._authentication.optional(exchange)
+        await exchange.json(200, [])
+
+    @property
+    def _registry(self) -> Registry:
+        return self._pipeline.registry
+
+    async def _list(self, exchange: Exchange, kinds: tuple[Kind, ...]) -> None:
+        models = await self._visible(exchange, kinds)
+        await exchange.json(200, [self._registry.describe(model) for model in models])
+
+    async def _visible(self, exchange: Exchange, kinds: tuple[Kind, ...]) -> list[Model]:
+        caller = await self._authentication.optional(exchange)
+        models = [model for kind in kinds for model in self._registry.models(kind)]
+        return [model for model in models if caller is None or caller.may_use(model.name)]
+
+
+def _openai(model: Model, registry: Registry) -> dict[str, Any]:
+    entry = registry.describe(model)
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": _since(model),
+        "owned_by": entry.get("served_by") or "openpollen",
+        **{key: value for key, value in entry.items() if key not in ("name", "title")},
+    }
+
+
+def _since(model: Model) -> int:
+    """Seconds since the epoch of the day that the model's facts are dated."""
+    try:
+        return int(datetime.fromisoformat(f"{model.source[-10:]}T00:00:00+00:00").timestamp())
+    except ValueError:
+        return 1_776_643_200  # 20 April 2026, the date of the shipped catalogue

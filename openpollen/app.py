@@ -1,0 +1,208 @@
+"""The composition root: settings -> stores -> services -> the ASGI application of one worker. The only file that knows
+every other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from openpollen.accounts.authenticate import Authenticator
+from openpollen.accounts.limiter import Limiter, LimiterSettings
+from openpollen.accounts.tiers import Refills, Tiers
+from openpollen.api.account import AccountApi
+from openpollen.api.audio import AudioApi
+from openpollen.api.auth import Authentication
+from openpollen.api.calls import Calls
+from openpollen.api.dispatch import Application
+from openpollen.api.estimate import EstimateApi
+from openpollen.api.images import ImagesApi
+from openpollen.api.media import MediaApi
+from openpollen.api.models import ModelsApi
+from openpollen.api.routes import Handlers, routes
+from openpollen.api.sources import Sources
+from openpollen.api.system import SystemApi
+from openpollen.api.text import TextApi
+from openpollen.api.videos import VideosApi
+from openpollen.catalog.load import Catalog, load
+from openpollen.catalog.registry import Registry
+from openpollen.core.assets import Asset
+from openpollen.core.errors import ConfigError, GatewayError
+from openpollen.generation.answers import Answers
+from openpollen.generation.jobs import VideoJobs
+from openpollen.generation.prompt import Prompts
+from openpollen.generation.service import Pipeline
+from openpollen.generation.upstream import Upstream
+from openpollen.ledger.wallet import Wallet
+from openpollen.media.sniff import sniff
+from openpollen.media.store import MediaStore
+from openpollen.outbound.client import Client
+from openpollen.outbound.guard import Guard
+from openpollen.outbound.message import Timeouts
+from openpollen.providers.adapter import adapters
+from openpollen.settings import Settings
+from openpollen.storage.blobs import Blobs
+from openpollen.storage.cache import Cache
+from openpollen.storage.database import Connection, Database
+from openpollen.storage.idempotency import Idempotency
+from openpollen.storage.jobs import Jobs
+
+log = logging.getLogger("openpollen")
+
+_SWEEP_SECONDS = 60.0
+_FILM_MAX = 512 * 1024 * 1024
+
+
+def build_registry(settings: Settings, catalog: Catalog, env: Mapping[str, str]) -> Registry:
+    """The catalogue's snapshot for these settings. Raises ConfigError."""
+    try:
+        return Registry.build(
+            catalog,
+            env,
+            local_url=env.get("OPENPOLLEN_ENGINE_URL", "") if settings.engines.enabled else "",
+            local_key=env.get("OPENPOLLEN_ENGINE_TOKEN"),
+            chat_model=settings.engines.chat_model,
+            local_fallback=settings.generation.local_fallback,
+            allow_substitutes=settings.generation.allow_substitutes,
+            successor_aliases=settings.generation.successor_aliases,
+            supported_wires=adapters().keys(),
+        )
+    except ValueError as fault:
+        raise ConfigError([str(fault)]) from None
+
+
+class Worker:
+    """Everything that one worker process runs: its services, and the tasks that tidy up behind them."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, env: Mapping[str, str], url: str) -> None:
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        self.settings = settings
+        self.database = Database.open(settings.data)
+        blobs = Blobs(settings.data / "blobs")
+        self.client = Client()
+        generation = settings.generation
+        self.wallet = Wallet(self.database, worker=name, hold_wait=settings.ledger.hold_wait)
+        self.store = MediaStore(
+            self.database, blobs, max_bytes=settings.media.max_bytes, days=settings.media.ttl_s / 86_400
+        )
+        tiers = Tiers(settings.tiers.refill, settings.tiers.default)
+        refills = Refills(self.database, tiers)
+        keys = settings.keys
+        self.limiter = Limiter(self.database, LimiterSettings(keys.pk_capacity, keys.pk_refill, keys.pk_daily))
+        self.media_url = settings.server.media_url.rstrip("/") or url
+        guard = Guard(self.client, sniff, own=self._own_media)
+        timeouts = Timeouts(
+            generation.connect_timeout_s,
+            generation.first_byte_timeout_s,
+            generation.idle_timeout_s,
+            generation.total_timeout_s,
+        )
+        upstream = Upstream(self.client, timeouts)
+        registry = build_registry(settings, catalog, env)
+
+        async def fetch(address: str, base_url: str) -> Asset:
+            return await guard.fetch_result(address, base_url, max_bytes=_FILM_MAX)
+
+        self.pipeline = Pipeline(
+            registry, adapters(), upstream, self.wallet, self.limiter, refills, tiers, fetch, settings
+        )
+        prompts = Prompts(registry, adapters(), upstream, settings)
+        self.cache = Cache(self.database, blobs, seconds=generation.cache_ttl_s)
+        self.delivery = Cache(self.database, blobs, seconds=86_400)
+        self.repeats = Idempotency(self.database, blobs)
+        answers = Answers(self.cache, self.delivery, self.repeats)
+        self.jobs = VideoJobs(Jobs(self.database, name), self.pipeline, prompts, self.store)
+        authentication = Authentication(Authenticator(self.database), settings.server.trusted_proxies)
+        calls = Calls(authentication, self.pipeline, answers, prompts, generation.max_body)
+        sources = Sources(guard, generation.fetch_max_bytes, generation.fetch_timeout_s)
+        text, audio = TextApi(calls), AudioApi(calls)
+        images = ImagesApi(calls, sources, self.store, self.media_url)
+        system = SystemApi(settings.server.gen_url.rstrip("/") or url, self._check)
+        table = routes(
+            Handlers(
+                text=text,
+                images=images,
+                audio=audio,
+                videos=VideosApi(calls, sources, self.jobs, answers),
+                models=ModelsApi(authentication, self.pipeline),
+                account=AccountApi(authentication, self.database, tiers, refills, self.pipeline),
+                media=MediaApi(authentication, self.store, self.media_url, settings.media.max_bytes),
+                estimate=EstimateApi(calls, text, images, audio),
+                system=system,
+            )
+        )
+        system.describe(table)
+        self.app = Application(table, self, allowed_hosts(settings, url))
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins the tidying; called when the event loop runs."""
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def stop(self) -> None:
+        """Ends jobs and tasks, writes what is queued, closes every connection."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self.jobs.stop()
+        await self.client.close()
+        await asyncio.to_thread(self.database.close)
+
+    async def _sweep(self) -> None:
+        while True:
+            for tidy in (
+                self.jobs.end_orphans,
+                self.wallet.sweep,
+                self.store.sweep,
+                self.cache.sweep,
+                self.repeats.sweep,
+                self.limiter.sweep,
+            ):
+                try:
+                    await tidy()
+                except GatewayError as fault:
+                    log.warning("tidying waits for the next round: %s", fault.message)
+                except Exception:
+                    log.exception("tidying failed")
+            await asyncio.sleep(_SWEEP_SECONDS)
+
+    async def _check(self) -> None:
+        await self.database.read(_one)
+
+    async def _own_media(self, url: str) -> Asset | None:
+        """Reads one of our own media addresses from the store."""
+        prefix = self.media_url + "/"
+        if not url.startswith(prefix):
+            return None
+        stored, data = await self.store.get(url.removeprefix(prefix).partition("?")[0])
+        return Asset(data, stored.content_type, stored.id)
+
+
+def allowed_hosts(settings: Settings, url: str) -> frozenset[str]:
+    """The host names that requests may carry (decision 1): loopback, this machine's, the public addresses', the listed."""
+    hosts = {"localhost", "127.0.0.1", "::1", socket.gethostname().lower()}
+    with contextlib.suppress(OSError):
+        hosts.update(str(entry[4][0]) for entry in socket.getaddrinfo(socket.gethostname(), None))
+    server = settings.server
+    for address in (url, server.gen_url, server.enter_url, server.media_url):
+        name = urlsplit(address).hostname if address else None
+        if name:
+            hosts.add(name.lower())
+    hosts.update(host.lower() for host in server.allowed_hosts)
+    return frozenset(hosts)
+
+
+def build_worker(config: Path | None, env: Mapping[str, str], url: str, overrides: Mapping[str, Any]) -> Worker:
+    """A worker from its configuration file and environment. Raises ConfigError with every fault."""
+    settings, catalog = load(config, env, overrides)
+    return Worker(settings, catalog, env, url)
+
+
+def _one(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT 1").scalar_one())

@@ -1,0 +1,210 @@
+"""Reads the catalogue: the shipped files under ``data/``, and over them what an operator's file says.
+
+An operator's ``[providers.NAME]`` is laid over the shipped provider of that name, key by key. An operator's
+``[[models]]`` of a shipped name is laid over it too: its routes come first, its price replaces price and variants. A
+model of a new name takes that name from whatever alias had it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+from msgspec import Struct
+
+from openpollen.catalog.parse import ProviderRow, parse_model, parse_provider
+from openpollen.catalog.validate import check
+from openpollen.core.errors import ConfigError
+from openpollen.core.model import Capability, Model
+from openpollen.settings import Settings, Table, nearest, parse_settings, read_toml
+
+#: Order of the shipped model files, which is the order of the public lists.
+MODEL_FILES = ("text", "image", "video", "audio", "local")
+
+
+class Catalog(Struct, frozen=True):
+    """Everything that can be asked for, checked. ``operator`` names the models that the operator's file speaks of."""
+
+    providers: Mapping[str, ProviderRow]
+    models: tuple[Model, ...]
+    operator: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+
+class _Source(Struct):
+    """Raw tables with the place they came from, for messages."""
+
+    providers: dict[str, tuple[str, Any]] = {}
+    models: dict[str, tuple[str, Table]] = {}
+    warnings: list[str] = []
+
+
+def load(
+    config: Path | None = None, env: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> tuple[Settings, Catalog]:
+    """Settings and catalogue of one file, with every fault of either in one ConfigError."""
+    problems: list[str] = []
+    tables = read_toml(config, problems) if config else {}
+    settings = parse_settings(tables, str(config), env or {}, overrides or {}, problems)
+    catalog = parse_catalog(tables, str(config), problems)
+    chat = {model.name for model in catalog.models if model.local and model.can(Capability.CHAT)} - {"polly"}
+    if settings.engines.chat_model not in chat:
+        problems.append(
+            f"{config}: [engines] chat_model: {settings.engines.chat_model!r} is not a local chat model"
+            + nearest(settings.engines.chat_model, chat)
+        )
+    if problems:
+        raise ConfigError(problems)
+    return settings, catalog
+
+
+def load_catalog(config: Path | None = None) -> Catalog:
+    """The catalogue alone. Raises ConfigError with every fault."""
+    problems: list[str] = []
+    catalog = parse_catalog(read_toml(config, problems) if config else {}, str(config), problems)
+    if problems:
+        raise ConfigError(problems)
+    return catalog
+
+
+def validate(config: Path | None = None, env: Mapping[str, str] | None = None) -> list[str]:
+    """Every fault of a configuration file, of settings and catalogue; empty when it is sound."""
+    try:
+        load(config, env)
+    except ConfigError as error:
+        return error.problems
+    return []
+
+
+def parse_catalog(tables: Table, file: str, problems: list[str]) -> Catalog:
+    """The catalogue of the shipped files and an operator's tables; faults are added to ``problems``."""
+    source = _shipped(problems)
+    mine = _operator(tables, file, source, problems)
+    providers: dict[str, ProviderRow] = {}
+    for name, (where, table) in source.providers.items():
+        row = parse_provider(name, table, where, problems)
+        if row is not None:
+            providers[name] = row
+    models: list[Model] = []
+    for where, table in source.models.values():
+        model = parse_model(table, where, problems)
+        if model is not None:
+            models.append(model)
+    models = _release_aliases(models, mine)
+    check(
+        providers,
+        models,
+        {name: where for name, (where, _) in source.providers.items()},
+        {name: where for name, (where, _) in source.models.items()},
+        problems,
+    )
+    return Catalog(providers, tuple(models), mine, tuple(source.warnings))
+
+
+def resolve_secret(text: str, env: Mapping[str, str]) -> tuple[str | None, str]:
+    """The value of a key as written (``env:NAME``, ``file:PATH`` or a literal), or ``None`` and what is missing."""
+    scheme, _, rest = text.partition(":")
+    if scheme == "env":
+        value = env.get(rest, "").strip()
+        return (value, "") if value else (None, f"set {rest}")
+    if scheme == "file":
+        try:
+            value = Path(rest).expanduser().read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return None, f"the key file {os.path.basename(rest)} cannot be read"
+        return (value, "") if value else (None, f"the key file {os.path.basename(rest)} is empty")
+    return text, ""
+
+
+def fill_url(template: str, env: Mapping[str, str]) -> tuple[str, str]:
+    """An address with its ``{NAME}`` placeholders filled from the environment, and which variables are missing."""
+    names = re.findall(r"\{([A-Z][A-Z0-9_]*)\}", template)
+    absent = [name for name in names if not env.get(name)]
+    if absent:
+        return template, "set " + " and ".join(absent)
+    return re.sub(r"\{([A-Z][A-Z0-9_]*)\}", lambda match: env[match[1]], template), ""
+
+
+def _shipped(problems: list[str]) -> _Source:
+    source = _Source()
+    data = resources.files("openpollen.catalog") / "data"
+    providers = sorted((item for item in (data / "providers").iterdir() if item.name.endswith(".toml")), key=str)
+    for item in [*providers, *(data / "models" / f"{name}.toml" for name in MODEL_FILES)]:
+        tables = read_toml(Path(str(item)), problems)
+        where = f"{item.name}:"
+        for name, table in tables.get("providers", {}).items():
+            source.providers[name] = (f"{where} [providers.{name}]", table)
+        dated = {key: tables[key] for key in ("as_of", "source") if key in tables}
+        for table in tables.get("models", []):
+            source.models[table["name"]] = (f"{where} [[models]] {table['name']}", {**dated, **table})
+    return source
+
+
+def _operator(tables: Table, file: str, source: _Source, problems: list[str]) -> frozenset[str]:
+    """Lays the operator's tables over the shipped ones; returns the names of the models it speaks of."""
+    providers, models = tables.get("providers", {}), tables.get("models", [])
+    if not isinstance(providers, dict):
+        problems.append(f"{file}: providers: must be tables, written [providers.NAME]")
+        providers = {}
+    for name, table in cast(Table, providers).items():
+        where = f"{file}: [providers.{name}]"
+        if name == "local":
+            problems.append(f"{where}: is the host of the built-in engines and set by [engines]; choose another name")
+            continue
+        shipped = source.providers.get(name, ("", {}))[1]
+        source.providers[name] = (where, {**shipped, **table} if isinstance(table, dict) else table)
+    if not isinstance(models, list) or not all(isinstance(item, dict) for item in cast("list[object]", models)):
+        problems.append(f"{file}: models: must be tables, written [[models]]")
+        models = []
+    names: set[str] = set()
+    for number, table in enumerate(cast("list[Table]", models), 1):
+        name = table.get("name")
+        if not isinstance(name, str) or not name:
+            problems.append(f"{file}: [[models]] number {number} name: is missing")
+            continue
+        where = f"{file}: [[models]] {name}"
+        if name in names:
+            problems.append(f"{where} name: is there twice")
+            continue
+        names.add(name)
+        source.models[name] = (where, _overlay(table, source.models.get(name, ("", {}))[1], where, source.warnings))
+    return frozenset(names)
+
+
+def _overlay(table: Table, shipped: Table, where: str, warnings: list[str]) -> Table:
+    """An operator's model over the shipped one of its name. The price of a route is the model's: callers pay one
+    price."""
+    merged = {**shipped, **table}
+    routes = table.get("routes", [])
+    priced: list[Any] = [table["price"]] if "price" in table else []
+    if isinstance(routes, list):
+        own = cast("list[object]", routes)
+        merged["routes"] = [*own, *shipped.get("routes", [])]
+        priced += [cast(Table, route)["price"] for route in own if isinstance(route, dict) and "price" in route]
+    if priced:
+        merged["price"] = priced[0]
+        merged["as_of"] = table.get("as_of", "")
+        merged["variants"] = table.get("variants", [])
+        if any(price != priced[0] for price in priced):
+            warnings.append(f"{where} [[models.routes]] price: more than one is stated; callers pay the first")
+    return merged
+
+
+def _release_aliases(models: list[Model], mine: frozenset[str]) -> list[Model]:
+    """Takes names that an operator's models use (their own or as aliases) away from the aliases of shipped models."""
+    taken = set(mine).union(*(model.aliases for model in models if model.name in mine))
+    return [
+        model
+        if model.name in mine
+        else msgspec.structs.replace(
+            model,
+            aliases=tuple(alias for alias in model.aliases if alias not in taken),
+            successor_aliases=tuple(alias for alias in model.successor_aliases if alias not in taken),
+        )
+        for model in models
+    ]

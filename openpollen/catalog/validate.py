@@ -1,0 +1,124 @@
+"""What must hold across the catalogue: routes lead somewhere, names are unique, everything billed has a price."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from openpollen.catalog.parse import ProviderRow
+from openpollen.core.model import Capability, Model, Unit
+from openpollen.settings import nearest
+
+#: Every wire format there is a word for. Which of them have an adapter is told to ``Registry.build``.
+WIRES = (
+    "openai_compatible",
+    "fake",
+    "anthropic",
+    "google",
+    "bedrock",
+    "dashscope",
+    "ark",
+    "xai",
+    "elevenlabs",
+    "replicate",
+    "pruna",
+    "fal",
+    "bfl",
+    "ltx",
+    "acestep",
+    "comfyui",
+    "worker",
+)
+
+#: Capability -> sets of units of which one must be priced whole.
+BILLED_IN: dict[Capability, tuple[frozenset[Unit], ...]] = {
+    Capability.CHAT: (frozenset({Unit.INPUT_TOKEN, Unit.OUTPUT_TOKEN}),),
+    Capability.IMAGE: (frozenset({Unit.IMAGE}), frozenset({Unit.OUTPUT_IMAGE_TOKEN}), frozenset({Unit.REQUEST})),
+    Capability.EDIT: (frozenset({Unit.IMAGE}), frozenset({Unit.OUTPUT_IMAGE_TOKEN}), frozenset({Unit.REQUEST})),
+    Capability.VIDEO: (frozenset({Unit.SECOND}), frozenset({Unit.VIDEO_TOKEN}), frozenset({Unit.REQUEST})),
+    Capability.SPEECH: (
+        frozenset({Unit.CHARACTER}),
+        frozenset({Unit.SECOND}),
+        frozenset({Unit.OUTPUT_AUDIO_TOKEN}),
+        frozenset({Unit.REQUEST}),
+    ),
+    Capability.MUSIC: (frozenset({Unit.SECOND}), frozenset({Unit.REQUEST})),
+    Capability.TRANSCRIPTION: (
+        frozenset({Unit.SECOND}),
+        frozenset({Unit.INPUT_TOKEN, Unit.OUTPUT_TOKEN}),
+        frozenset({Unit.REQUEST}),
+    ),
+    Capability.SEARCH: (frozenset({Unit.SEARCH}), frozenset({Unit.REQUEST})),
+}
+
+
+def check(
+    providers: Mapping[str, ProviderRow],
+    models: Sequence[Model],
+    provider_places: Mapping[str, str],
+    model_places: Mapping[str, str],
+    problems: list[str],
+) -> None:
+    """Adds a line to ``problems`` for each fault. The places say for each name where it was written."""
+    for row in providers.values():
+        _check_provider(row, provider_places[row.name], problems)
+    for model in models:
+        where = model_places[model.name]
+        for route in model.routes:
+            if route.provider and route.provider not in providers:
+                hint = nearest(route.provider, providers)
+                problems.append(f"{where} [[models.routes]] provider: there is no [providers.{route.provider}]{hint}")
+        _check_price(model, where, problems)
+    _check_names(models, model_places, problems)
+
+
+def _check_provider(row: ProviderRow, where: str, problems: list[str]) -> None:
+    if row.wire and row.wire not in WIRES:
+        problems.append(f"{where} wire: {row.wire!r} is unknown; known are {', '.join(WIRES)}")
+    if row.name == "local":
+        return
+    if row.key == "" or row.key in ("env:", "file:"):
+        problems.append(f'{where} key: is empty; leave it out, or write "env:NAME", "file:/path" or the key itself')
+    if not row.base_url:
+        problems.append(f'{where} base_url: is missing; write the address, such as "http://127.0.0.1:8000/v1"')
+    elif not _is_address(row.base_url):
+        shown = "an address with a user" if "@" in row.base_url else repr(row.base_url)
+        problems.append(f"{where} base_url: {shown} is not allowed: http or https, a host, no user and no fragment")
+
+
+def _is_address(template: str) -> bool:
+    """Whether a base address is one, whatever fills its placeholders; one that opens it is a whole address itself."""
+    text = re.sub(r"^\{[A-Z][A-Z0-9_]*\}", "http://host", template)
+    try:
+        url = urlsplit(re.sub(r"\{[A-Z][A-Z0-9_]*\}", "x", text))
+        port = url.port
+    except ValueError:
+        return False
+    plain = not (url.username or url.password or url.fragment)
+    return url.scheme in ("http", "https") and bool(url.hostname) and plain and port != 0
+
+
+def _check_price(model: Model, where: str, problems: list[str]) -> None:
+    rates = model.price.rates
+    for capability in sorted(model.capabilities & BILLED_IN.keys()):
+        choices = BILLED_IN[capability]
+        if not any(choice <= rates.keys() for choice in choices):
+            needed = " or ".join(" and ".join(sorted(choice)) for choice in choices)
+            problems.append(
+                f"{where} price: a model with {capability!r} is billed in {needed}; state it (0 is a price)"
+            )
+
+
+def _check_names(models: Sequence[Model], places: Mapping[str, str], problems: list[str]) -> None:
+    names = {model.name for model in models}
+    owner: dict[str, str] = {}
+    for model in models:
+        for key, aliases in (("aliases", model.aliases), ("successor_aliases", model.successor_aliases)):
+            for alias in aliases:
+                where = f"{places[model.name]} {key}:"
+                if alias in names:
+                    problems.append(f"{where} {alias!r} is the name of a model")
+                elif alias in owner:
+                    problems.append(f"{where} {alias!r} is an alias of {owner[alias]!r} already")
+                owner[alias] = model.name

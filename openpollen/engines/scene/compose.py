@@ -1,0 +1,143 @@
+"""From a plan and a stage to a picture: subjects drawn, lit and set down, with shadow, reflection and glow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import lettering
+from .art import draw
+from .icons import icons
+from .layout import Figure, Spot, arrange
+from .lighting import ground_color, in_air, is_dark, lit, panes, windows_lit
+from .paint import f32, over, resize
+from .shadows import afloat, cast, contact, glow, reflect
+from .traits import trait
+from .types import Array, Plan, Rgb, Sprite, Stage
+
+FOAM: Rgb = (0.93, 0.97, 1.0)
+WINDOW_LIGHT: Rgb = (1.0, 0.75, 0.4)
+
+
+def place(plan: Plan, stage: Stage, rng: np.random.Generator) -> list[Sprite]:
+    """Every figure of the plan drawn in the scene's light and set on the stage, in painting order."""
+    sprites: list[Sprite] = []
+    text_left = plan.text
+    for spot in arrange(plan, stage, rng):
+        for figure in sorted(spot.group.figures, key=lambda f: f.order):
+            words = text_left if lettering.carries_text(figure.key) else ""
+            text_left = "" if words else text_left
+            sprites.append(_sprite(plan, stage, spot, figure, words))
+    return sprites
+
+
+def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str) -> Sprite:
+    rows = max(4, round(figure.height * spot.scale))
+    tint = plan.subjects[figure.subject].tint if figure.key == plan.subjects[figure.subject].key else None
+    rgba = draw(figure.key, rows, tint, figure.copy)
+    if words:
+        rgba = lettering.onto_board(rgba, figure.key, words)
+    if figure.flip:
+        rgba = rgba[:, ::-1]
+    x, y = spot.x + figure.x * spot.scale, spot.y - figure.y * spot.scale
+    icon = icons().get(figure.key)
+    building = icon is not None and icon.group in ("place-building", "place-religious")
+    source = trait(figure.key).glow
+    data: dict[str, object] = {"key": figure.key, "domain": spot.group.domain}
+    if building and is_dark(stage.light):
+        data["panes"] = panes(rgba)
+        rgba = windows_lit(rgba)
+    grounded = spot.group.domain == "ground" and not figure.carried
+    bounce = ground_color(stage, x, y) if grounded else None
+    toned = lit(rgba, stage.light, bounce)
+    if "panes" in data:
+        toned = _emit(toned, rgba, f32(data["panes"]))
+    elif source is not None:
+        toned = _emit(toned, rgba, np.full(rgba.shape[:2], 0.65, np.float32))
+        data["lamp"] = source
+    far = 1 - spot.depth if spot.group.domain in ("ground", "water") else 0.4
+    toned = in_air(toned, stage.haze, far**1.5 * 0.7)
+    if spot.group.domain == "water" and not figure.carried:
+        data["sink"] = max(2, round(rows * _draught(figure.key)))
+        toned = afloat(toned, int(data["sink"]), _foam(stage))  # type: ignore[call-overload]
+        y += float(data["sink"])  # type: ignore[arg-type]
+    return Sprite(toned, x, y, spot.y / stage.image.shape[0], figure.subject, grounded, glow=source, data=data)
+
+
+def _draught(key: str) -> float:
+    return {"duck": 0.16, "swan": 0.14, "canoe": 0.2}.get(key, 0.07)
+
+
+def _foam(stage: Stage) -> Rgb:
+    tone = np.clip(f32(stage.light.ambient) + f32(stage.light.color) * stage.light.strength * 0.6, 0, 1)
+    return float(tone[0]) * FOAM[0], float(tone[1]) * FOAM[1], float(tone[2]) * FOAM[2]
+
+
+def _emit(toned: Array, plain: Array, amount: Array) -> Array:
+    """Parts that shine by themselves keep their own colour whatever the light."""
+    out = toned.copy()
+    share = amount[..., None]
+    out[..., :3] = toned[..., :3] * (1 - share) + np.maximum(plain[..., :3], toned[..., :3]) * share
+    return out
+
+
+def paint(image: Array, sprites: list[Sprite], stage: Stage) -> None:
+    """Draw the sprites into `image` (the stage's size, changed in place), then the stage's foreground."""
+    for sprite in sprites:
+        settle(image, sprite, stage)
+        h, w = sprite.rgba.shape[:2]
+        over(image, sprite.rgba, round(sprite.x - w / 2), round(sprite.y) - h)
+    dark = is_dark(stage.light)
+    for sprite in sprites:
+        shine(image, sprite, dark)
+    if stage.foreground is not None:
+        over(image, stage.foreground)
+
+
+def settle(image: Array, sprite: Sprite, stage: Stage) -> None:
+    """What a sprite does to the picture before it is drawn itself: shadow on the ground, reflection in water."""
+    if sprite.grounded:
+        wet = stage.water is not None and _wetness(stage.water, sprite) > 0.5
+        if wet:
+            reflect(image, sprite, f32(stage.water), 0)
+        else:
+            cast(image, sprite, stage.light)
+        contact(image, sprite, 0.35 if wet else 0.62)
+    elif "sink" in sprite.data and stage.water is not None:
+        reflect(image, sprite, stage.water, int(sprite.data["sink"]))
+
+
+def _wetness(water: Array, sprite: Sprite) -> float:
+    rows, columns = water.shape
+    y = int(np.clip(sprite.y + 0.01 * rows, 0, rows - 1))
+    x = int(np.clip(sprite.x, 0, columns - 1))
+    return float(water[y, x])
+
+
+def shine(image: Array, sprite: Sprite, dark: bool) -> None:
+    """Light that a sprite sheds on the finished picture."""
+    h, w = sprite.rgba.shape[:2]
+    if "lamp" in sprite.data:
+        high = 0.86 if sprite.data["key"] in ("lamp-post", "lighthouse", "lamp") else 0.5
+        size = max(min(h, w * 2) * 0.62, 8)
+        glow(image, sprite.x, sprite.y - h * high, size * (2.0 if dark else 1.0), sprite.data["lamp"], 1.0 if dark else 0.28)
+    elif "panes" in sprite.data and dark:
+        where = f32(sprite.data["panes"])
+        total = float(where.sum())
+        if total > 4:
+            x = sprite.x - w / 2 + float((where.sum(axis=0) * np.arange(w)).sum() / total)
+            y = sprite.y - h + float((where.sum(axis=1) * np.arange(h)).sum() / total)
+            glow(image, x, y, 0.42 * h, WINDOW_LIGHT, 0.5)
+
+
+def cut_out(sprites: list[Sprite], rows: int, columns: int) -> Array:
+    """The sprites alone on a transparent ground, premultiplied RGBA."""
+    canvas = np.zeros((rows, columns, 4), np.float32)
+    for sprite in sprites:
+        h, w = sprite.rgba.shape[:2]
+        over(canvas, sprite.rgba, round(sprite.x - w / 2), round(sprite.y) - h)
+    return canvas
+
+
+def scaled(image: Array, rows: int, columns: int) -> Array:
+    """`image` at another size."""
+    return np.clip(resize(image, rows, columns), 0, 1)

@@ -1,0 +1,127 @@
+"""The scene engine: a prompt becomes an illustrated scene, composed and painted on the CPU without a neural network."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+import numpy as np
+
+from openpollen.core.errors import BadRequest
+
+from ..base import CancelToken, EditJob, ImageJob, ImageMade
+from . import compose, lettering
+from .lighting import is_dark
+from .match import default_matcher
+from .metadata import encode, facts
+from .paint import fill, resize
+from .plan import make_plan
+from .types import Array, Light, Plan, Stage
+
+SMALLEST = 256  # pixels of the shorter side that a scene is painted at, at least
+MAX_SIDE = 4096
+
+
+class SceneEngine:
+    """Draws illustrations from the vendored icon pack and its own painters. Never a photograph, never a diffusion model."""
+
+    name = "scene"
+    kind = "image"
+    memory_mb = 160
+
+    def missing(self) -> str:
+        """Nothing is ever missing: the art comes with the package."""
+        return ""
+
+    def load(self) -> None:
+        """Read the word lists and the index of drawings."""
+        default_matcher()
+
+    def unload(self) -> None:
+        """Nothing worth giving back."""
+
+    def generate(self, job: ImageJob, token: CancelToken) -> ImageMade:
+        """The picture for a job. The same prompt, size and seed give the same bytes."""
+        for side, length in (("width", job.width), ("height", job.height)):
+            if not 16 <= length <= MAX_SIDE:
+                raise BadRequest(f"{side} must be 16 to {MAX_SIDE} pixels, not {length}", param=side)
+        seed = secrets.randbelow(2**31) if job.seed is None else job.seed
+        token.check()
+        plan, note = make_plan(job.prompt, job.negative_prompt, default_matcher())
+        token.check()
+        factor = max(1.0, SMALLEST / min(job.width, job.height))
+        rows, columns = round(job.height * factor), round(job.width * factor)
+        pixels = draw_alone(plan, columns, rows, seed) if job.transparent else draw_scene(plan, columns, rows, seed, token)
+        if factor > 1:
+            pixels = resize(pixels, job.height, job.width)
+        token.check()
+        if job.transparent:
+            alpha = np.clip(pixels[..., 3:], 0, 1)
+            pixels = np.concatenate([pixels[..., :3] / np.maximum(alpha, 1e-3), alpha], axis=-1)
+        told = facts(job.prompt, seed, self.name) if job.metadata else None
+        output_format = "png" if job.transparent else job.output_format
+        data, mime = encode(pixels, output_format, told)
+        return ImageMade(data, mime, job.width, job.height, seed, note)
+
+    def edit(self, job: EditJob, token: CancelToken) -> ImageMade:
+        """A changed picture; what this engine cannot change is refused with the reason."""
+        from .edit import edit
+
+        return edit(job, token)
+
+
+def streams(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
+    """Independent random streams for the backdrop, the composition and the finish."""
+    backdrop, layout, finish = np.random.SeedSequence(seed % 2**64).spawn(3)
+    return np.random.default_rng(backdrop), np.random.default_rng(layout), np.random.default_rng(finish)
+
+
+def draw_scene(plan: Plan, width: int, height: int, seed: int, token: CancelToken) -> Array:
+    """The whole scene, RGB."""
+    from .backdrop import paint_stage
+    from .finish import apply_style
+
+    for_backdrop, for_layout, for_finish = streams(seed)
+    stage = paint_stage(plan, width, height, for_backdrop)
+    token.check()
+    sprites = compose.place(plan, stage, for_layout)
+    token.check()
+    image = stage.image.copy()
+    compose.paint(image, sprites, stage)
+    token.check()
+    image = apply_style(np.clip(image, 0, 1), plan, for_finish)
+    token.check()
+    if plan.text and not any(lettering.carries_text(s.key) for s in plan.subjects):
+        lettering.title(image, plan, is_dark(stage.light))
+    return image
+
+
+def draw_alone(plan: Plan, width: int, height: int, seed: int) -> Array:
+    """The subjects without a backdrop, premultiplied RGBA."""
+    from .finish import apply_style
+
+    _, for_layout, for_finish = streams(seed)
+    plan = replace(plan, subjects=tuple(replace(s, floats=False) for s in plan.subjects))
+    sprites = compose.place(plan, neutral_stage(width, height), for_layout)
+    canvas = compose.cut_out(sprites, height, width)
+    if plan.style != "default":
+        alpha = canvas[..., 3:]
+        styled = apply_style(np.clip(canvas[..., :3] + (1 - alpha), 0, 1), plan, for_finish)
+        canvas[..., :3] = styled * alpha
+    if plan.text and not any(lettering.carries_text(s.key) for s in plan.subjects):
+        lettering.title(canvas, plan, dark=True)
+    return canvas
+
+
+def neutral_stage(width: int, height: int) -> Stage:
+    """A studio: even light, a floor, nothing in sight."""
+    light = Light((-0.4, 0.92), (1.0, 1.0, 1.0), (0.58, 0.58, 0.58), 0.68)
+    return Stage(
+        image=fill(height, width, (0.5, 0.5, 0.5)),
+        horizon=0.5,
+        ground=np.full(width, 0.6 * height, np.float32),
+        ground_band=(0.72, 0.93),
+        water=None,
+        light=light,
+        haze=((1.0, 1.0, 1.0), 0.0),
+    )

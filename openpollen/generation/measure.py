@@ -1,0 +1,99 @@
+"""Measures what a call used, from the bytes and the request, in the units that its price counts.
+
+Pure but for decoding media headers. A provider's own counts win where its price is by token; what nobody reported is
+counted here and marked ``estimated``. Nothing is ever taken as zero because it is missing.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from openpollen.core.assets import (
+    ImageRequest,
+    Media,
+    MusicRequest,
+    SpeechRequest,
+    Transcript,
+    TranscriptionRequest,
+    VideoRequest,
+)
+from openpollen.core.chat import ChatRequest
+from openpollen.core.model import Model, Price, Unit
+from openpollen.core.usage import Usage
+
+#: Characters a token has at least on average in running text; used only where a provider reports nothing.
+CHARACTERS_PER_TOKEN = 4
+
+
+def estimate_chat(request: ChatRequest, characters: int) -> Usage:
+    """Tokens by length, for an answer of ``characters`` whose provider reported no usage."""
+    prompt = sum(len(bytes(value)) for name, value in request.fields.items() if name in {"messages", "tools"})
+    return Usage(
+        input_tokens=-(-prompt // CHARACTERS_PER_TOKEN),
+        output_tokens=-(-characters // CHARACTERS_PER_TOKEN),
+        estimated=True,
+    )
+
+
+def measure_image(request: ImageRequest, made: Media, model: Model, price: Price) -> Usage:
+    """Whole images, or image tokens where the price is by token; without a report the model's largest count."""
+    images = len(made.assets)
+    if Unit.OUTPUT_IMAGE_TOKEN not in price.rates:
+        return Usage(images=images)
+    if made.usage is not None:
+        return structs.replace(made.usage, images=0)
+    tokens = (model.limits.image_tokens or 0) * images
+    return Usage(
+        input_tokens=-(-len(request.prompt.encode()) // CHARACTERS_PER_TOKEN),
+        output_image_tokens=tokens,
+        estimated=True,
+    )
+
+
+def measure_video(request: VideoRequest, made: Media, price: Price) -> Usage:
+    """Seconds of the film as its container says, or video tokens (width x height x fps x seconds / 1024)."""
+    milliseconds = sum(round(_seconds(asset.data) * 1000) for asset in made.assets)
+    if Unit.VIDEO_TOKEN not in price.rates:
+        return Usage(video_ms=milliseconds)
+    if made.usage is not None and made.usage.video_tokens:
+        return Usage(video_tokens=made.usage.video_tokens)
+    fps = request.fps or 24
+    tokens = -(-request.width * request.height * fps * milliseconds // (1024 * 1000))
+    return Usage(video_tokens=tokens, estimated=True)
+
+
+def measure_speech(request: SpeechRequest, made: Media, price: Price) -> Usage:
+    """Characters of the input, or seconds of the sound where the price is by second."""
+    if Unit.CHARACTER in price.rates:
+        return Usage(characters=len(request.input))
+    return Usage(audio_ms=sum(round(_audio_seconds(request.format, asset.data) * 1000) for asset in made.assets))
+
+
+def measure_music(request: MusicRequest, made: Media, price: Price) -> Usage:
+    """Seconds of the music as measured from its bytes."""
+    if Unit.SECOND not in price.rates:
+        return Usage()
+    return Usage(audio_ms=sum(round(_audio_seconds(request.format, asset.data) * 1000) for asset in made.assets))
+
+
+def measure_transcription(request: TranscriptionRequest, made: Transcript, price: Price) -> Usage:
+    """Seconds heard: the length of the upload, measured from its bytes."""
+    if Unit.SECOND not in price.rates:
+        return Usage()
+    return Usage(input_audio_ms=round((_seconds(request.file.data) or made.duration) * 1000))
+
+
+def audio_seconds(data: bytes) -> float:
+    """Length of a recording in seconds. Raises BadRequest for what is no audio."""
+    return _seconds(data)
+
+
+def _audio_seconds(audio_format: str, data: bytes) -> float:
+    # Raw PCM has no header to measure: 24,000 samples of two bytes a second by definition.
+    return len(data) / 48_000 if audio_format == "pcm" else _seconds(data)
+
+
+def _seconds(data: bytes) -> float:
+    from openpollen.engines import codec  # PyAV is loaded with the first media, not at start
+
+    return codec.duration(data)

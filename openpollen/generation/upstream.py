@@ -1,0 +1,63 @@
+"""Calls a provider: one request out, one answer in, every failure as the provider's ``Failure``. Used by every modality."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TypeVar
+
+from msgspec import structs
+
+from openpollen.core.model import Provider
+from openpollen.outbound.client import Client
+from openpollen.outbound.connection import Response
+from openpollen.outbound.message import OutboundError, Outgoing, Timeouts
+from openpollen.providers import failures
+
+T = TypeVar("T")
+Decode = Callable[[int, Mapping[str, str], bytes, Provider], T]
+
+#: Largest answer that is read whole: a long film in high definition fits.
+MAX_ANSWER = 512 * 1024 * 1024
+_MAX_ERROR = 256 * 1024
+
+
+class Upstream:
+    """The way to providers. ``timeouts`` are those of the settings; a request may bring its own."""
+
+    def __init__(self, client: Client, timeouts: Timeouts) -> None:
+        self._client = client
+        self._timeouts = timeouts
+
+    async def call(self, out: Outgoing, provider: Provider, decode: Decode[T]) -> T:
+        """The decoded answer. Raises Failure for a transport fault and for what ``decode`` finds wrong."""
+        try:
+            response = await self._client.request(self._timed(out))
+            body = await response.read(MAX_ANSWER)
+        except OutboundError as problem:
+            raise failures.from_transport(problem, provider) from problem
+        return decode(response.status, response.headers, body, provider)
+
+    async def open(self, out: Outgoing, provider: Provider) -> Response:
+        """The head of a streamed answer. Raises Failure when the connection fails or the status is not 2xx."""
+        try:
+            response = await self._client.request(self._timed(out))
+            if 200 <= response.status < 300:
+                return response
+            body = await response.read(_MAX_ERROR)
+        except OutboundError as problem:
+            raise failures.from_transport(problem, provider) from problem
+        raise failures.from_answer(response.status, response.headers, body, provider)
+
+    @staticmethod
+    async def pieces(response: Response, provider: Provider) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises Failure when it breaks off."""
+        try:
+            async for piece in response:
+                yield piece
+        except OutboundError as problem:
+            raise failures.from_transport(problem, provider) from problem
+        finally:
+            response.close()
+
+    def _timed(self, out: Outgoing) -> Outgoing:
+        return structs.replace(out, timeouts=self._timeouts)

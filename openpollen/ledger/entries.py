@@ -1,0 +1,165 @@
+"""The ledger's words: accounts, legs, holds and transfers. Amounts are nano-pollen, times milliseconds, UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+from openpollen.core.errors import PaymentRequired
+from openpollen.core.money import format_pollen
+
+Bucket = Literal["tier", "crypto", "pack"]
+Period = Literal["day", "week", "month"]
+
+#: Spending order (decision 26). Paid models skip the first.
+BUCKETS: tuple[Bucket, ...] = ("tier", "crypto", "pack")
+PAID_BUCKETS: tuple[Bucket, ...] = ("crypto", "pack")
+
+# Accounts without a stored balance: each is the other side of a kind of transfer.
+OUTSIDE = "outside"  # where granted credit comes from
+PLATFORM = "platform"  # what callers paid
+SHORTFALL = "shortfall"  # what the platform covered for them
+BUDGETS = "budgets"  # the other side of every key budget
+
+
+class KeyBudget(Struct, frozen=True):
+    """A key's limit; with a period it starts anew each UTC day, Monday or first of the month."""
+
+    key_id: str
+    limit: int
+    period: Period | None = None
+
+    def account(self, now: int) -> str:
+        """Name of the account that counts the budget at ``now``. Each period has its own, so a reset moves no money."""
+        if self.period is None:
+            return f"{self.key_id}/total"
+        return f"{self.key_id}/{self.period}:{self.starts(now):%Y-%m-%d}"
+
+    def starts(self, now: int) -> datetime:
+        midnight = datetime.fromtimestamp(now / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        if self.period == "week":
+            return midnight - timedelta(days=midnight.weekday())
+        return midnight.replace(day=1) if self.period == "month" else midnight
+
+    def next_reset(self, now: int) -> str | None:
+        """When the next period starts, as an ISO timestamp; ``None`` for a budget that never resets."""
+        if self.period is None:
+            return None
+        days = {"day": 1, "week": 7, "month": 32}[self.period]
+        following = self.starts(now) + timedelta(days=days)
+        return iso(following.replace(day=1) if self.period == "month" else following)
+
+
+class HoldRequest(Struct, frozen=True):
+    """What a call asks to have held. ``budgets`` are those of the key and all its ancestors.
+
+    With ``least``, for a call whose length is open, ``amount`` is only the most: no more than ``share`` of what is available is
+    held, but at least ``least``. ``max_cost`` caps what settlement may take. A ``durable`` hold outlives its worker: a stored job answers for it.
+    ``next_reset`` is told in a refusal: when the wallet's tier is refilled.
+    """
+
+    request_id: str
+    user_id: str
+    amount: int
+    budgets: tuple[KeyBudget, ...] = ()
+    paid_only: bool = False
+    least: int | None = None
+    share: float = 0.25
+    max_cost: int | None = None
+    durable: bool = False
+    next_reset: str | None = None
+
+
+class Leg(Struct, frozen=True):
+    """Part of a hold: an amount on one account."""
+
+    account: str
+    amount: int
+
+
+class Hold(Struct, frozen=True):
+    """Money set aside for one request, until ``settle`` or ``release``. ``amount`` is what is held."""
+
+    request: HoldRequest
+    amount: int = 0
+    legs: tuple[Leg, ...] = ()
+
+
+class Short(Struct, frozen=True):
+    """Why a hold was refused. ``owner`` is the user or key that is short; ``waits`` is true when only open holds
+    stand in the way."""
+
+    reason: Literal["wallet", "key_budget", "paid_only"]
+    owner: str
+    required: int
+    available: int
+    held: int
+    next_reset: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.available + self.held >= self.required
+
+    def error(self) -> PaymentRequired:
+        """The refusal as the caller sees it."""
+        required, available = format_pollen(self.required), format_pollen(self.available)
+        what = {
+            "wallet": "The balance is too low",
+            "key_budget": "The budget of this key is too low",
+            "paid_only": "This model takes paid pollen (pack or crypto) only, and there is too little of it",
+        }[self.reason]
+        held = f", {format_pollen(self.held)} more is held by calls still running" if self.held else ""
+        details: dict[str, str | None] = {
+            "required": required,
+            "available": available,
+            "held": format_pollen(self.held),
+            "nextResetAt": self.next_reset,
+        }
+        message = f"{what}: this call may cost {required} pollen, {available} is available{held}."
+        return PaymentRequired(message, reason=self.reason, details=details)
+
+
+class Transfer(Struct, frozen=True):
+    """An amount moved from ``debit`` to ``credit``."""
+
+    debit: str
+    credit: str
+    amount: int
+    reason: str
+    actor: str
+    request_id: str | None = None
+
+
+class Balances(Struct, frozen=True):
+    """A wallet: balances with what is held still inside; ``held`` is the part set aside by open holds."""
+
+    tier: int = 0
+    crypto: int = 0
+    pack: int = 0
+    held: int = 0
+    paid_held: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.tier + self.crypto + self.pack
+
+    @property
+    def available(self) -> int:
+        """What a new call can hold."""
+        return self.total - self.held
+
+    @property
+    def paid_available(self) -> int:
+        """What a new call to a paid model can hold."""
+        return self.crypto + self.pack - self.paid_held
+
+
+def wallet_account(user_id: str, bucket: str) -> str:
+    return f"{user_id}/{bucket}"
+
+
+def iso(moment: datetime) -> str:
+    """A UTC time as it stands in JSON: 2026-03-25T10:00:00.000Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

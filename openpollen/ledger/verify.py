@@ -1,0 +1,79 @@
+"""Adds everything up again. What cannot be derived twice and agree is a problem, with the rows that show it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from openpollen.storage.database import Connection
+
+_SHOWN = 5
+
+#: What must hold -> a query for the rows that break it. ``:now`` is the time in milliseconds.
+CHECKS: dict[str, str] = {
+    "every transfer moves a positive amount between two accounts": """
+        SELECT id, debit, credit, amount FROM transfers WHERE amount <= 0 OR debit = credit""",
+    "every stored balance is the sum of its transfers": """
+        SELECT a.id, a.balance, COALESCE(m.total, 0) AS transfers FROM ledger_accounts a LEFT JOIN (
+            SELECT account, SUM(amount) AS total FROM (
+                SELECT credit AS account, amount FROM transfers UNION ALL SELECT debit, -amount FROM transfers) t
+            GROUP BY account) m ON m.account = a.id
+        WHERE a.balance <> COALESCE(m.total, 0)""",
+    "no transfer names an account that is not there": """
+        SELECT DISTINCT account FROM (
+            SELECT credit AS account FROM transfers UNION SELECT debit FROM transfers) t
+        WHERE account NOT IN ('outside', 'platform', 'shortfall', 'budgets')
+            AND account NOT IN (SELECT id FROM ledger_accounts)""",
+    "what is held is the sum of the open holds": """
+        SELECT a.id, a.held, COALESCE(h.total, 0) AS holds FROM ledger_accounts a LEFT JOIN (
+            SELECT account_id, SUM(amount) AS total FROM holds GROUP BY account_id) h ON h.account_id = a.id
+        WHERE a.held <> COALESCE(h.total, 0)""",
+    "no account is below zero or holds more than it has": """
+        SELECT id, balance, held FROM ledger_accounts WHERE balance < 0 OR held < 0 OR held > balance""",
+    "no hold is older than its limit": """
+        SELECT request_id, account_id, amount FROM holds WHERE expires_at < :now - 120000""",
+    "no settled request still holds money": """
+        SELECT h.request_id, h.account_id FROM holds h JOIN usage u ON u.request_id = h.request_id""",
+    "every usage row says what was charged": """
+        SELECT u.request_id, u.charged, COALESCE(c.total, 0) AS transfers FROM usage u LEFT JOIN (
+            SELECT request_id, SUM(amount) AS total FROM transfers
+            WHERE reason = 'charge' AND credit = 'platform' GROUP BY request_id) c ON c.request_id = u.request_id
+        WHERE u.charged <> COALESCE(c.total, 0)""",
+    "every usage row says what the platform covered": """
+        SELECT u.request_id, u.shortfall, COALESCE(c.total, 0) AS transfers FROM usage u LEFT JOIN (
+            SELECT request_id, SUM(amount) AS total FROM transfers
+            WHERE reason = 'shortfall' GROUP BY request_id) c ON c.request_id = u.request_id
+        WHERE u.shortfall <> COALESCE(c.total, 0)""",
+    "every charge has its usage row": """
+        SELECT DISTINCT t.request_id FROM transfers t LEFT JOIN usage u ON u.request_id = t.request_id
+        WHERE t.reason IN ('charge', 'shortfall') AND u.request_id IS NULL""",
+    "every key budget paid what the wallet paid": """
+        SELECT t.request_id, t.debit, t.amount FROM transfers t JOIN usage u ON u.request_id = t.request_id
+        WHERE t.reason = 'charge' AND t.credit = 'budgets' AND t.amount <> u.charged""",
+    "daily sums are the sums of the usage rows": """
+        SELECT u.user_id, u.requests, u.cost, d.requests AS daily_requests, d.cost AS daily_cost FROM (
+            SELECT user_id, COUNT(*) AS requests, SUM(charged) AS cost FROM usage GROUP BY user_id) u
+        LEFT JOIN (SELECT user_id, SUM(requests) AS requests, SUM(cost) AS cost FROM usage_daily GROUP BY user_id) d
+            ON d.user_id = u.user_id
+        WHERE d.user_id IS NULL OR u.requests <> d.requests OR u.cost <> d.cost""",
+}
+
+
+def verify(connection: Connection, now: int | None = None) -> dict[str, Any]:
+    """Runs every check in one snapshot: ``{"ok", "checks", "problems"}``. ``now`` in milliseconds is for tests."""
+    moment = int(time.time() * 1000) if now is None else now
+    checks: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for promise, query in CHECKS.items():
+        broken = connection.execute(text(query), {"now": moment} if ":now" in query else {}).all()
+        checks.append({"check": promise, "ok": not broken})
+        if broken:
+            problems.append(f"Not so: {promise}. {len(broken)} rows, such as {_some(broken)}.")
+    return {"ok": not problems, "checks": checks, "problems": problems}
+
+
+def _some(broken: Sequence[Any]) -> str:
+    return "; ".join(", ".join(str(value) for value in row) for row in broken[:_SHOWN])

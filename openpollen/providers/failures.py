@@ -1,0 +1,259 @@
+"""What a provider's failure means to the caller, and whether another route may be tried. One table for all wires.
+
+| the provider says                                           | the caller gets                               | next |
+| ----------------------------------------------------------- | --------------------------------------------- | ---- |
+| content refused (by its code, whatever the status)          | 422 ``content_policy_violation``              | no   |
+| no credit left there (402, or by its code)                  | 502 ``provider_credit``                       | yes  |
+| our credential or permission refused (401, 403, or by code) | 502 ``provider_credential``                   | yes  |
+| overloaded (503, 529, or by its code)                       | 503 ``upstream_overloaded``, with Retry-After | yes  |
+| our rate limit there is reached (429)                       | 502 ``provider_rate_limit``, with Retry-After | yes  |
+| model or path unknown there (404, 405, 410)                 | 502 ``provider_unknown_model``                | yes  |
+| time-out (408; 504 and 524, which may have cost money)      | 504 ``upstream_timeout``                      | yes  |
+| request invalid (400, 413, 415, 422)                        | 400 with its words                            | no   |
+| a fault of its own (other 5xx, 409, redirects)              | 502 ``upstream_error``                        | yes  |
+| 2xx that is not an answer (may have cost money)             | 502 ``upstream_invalid_answer``               | yes  |
+| no connection; it broke off                                 | 502 ``upstream_unreachable``, ``_broken``     | yes  |
+| no free connection to it                                    | 503 ``upstream_overloaded``                   | yes  |
+| our own engine host (``local``): 429, 503                   | the same, with its words and code             | yes  |
+| our own engine host (``local``): 422                        | the same, with its words and code             | no   |
+
+``next``: whether another route may be tried, which ends with the first byte sent to the caller. ``details`` name the
+provider, its status and, in ``hint``, what the operator can do. All that a provider wrote passes ``scrub`` before it is
+shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
+
+import msgspec
+from msgspec import Struct
+
+from openpollen.core.errors import (
+    BadGateway,
+    BadRequest,
+    GatewayError,
+    GatewayTimeout,
+    RateLimited,
+    ServiceUnavailable,
+    UnprocessableEntity,
+)
+from openpollen.core.model import Provider
+from openpollen.outbound.message import Busy, ConnectFailed, OutboundError, Timeout
+from openpollen.outbound.scrub import scrub
+
+_WORDS_LIMIT = 600
+_MAX_RETRY_AFTER = 3600
+_REFUSED = (
+    "content_policy", "content_filter", "contentfilter", "moderation", "responsibleaipolicyviolation",
+    "datainspectionfailed", "data_inspection_failed", "sensitivecontent", "safety_violation", "image_safety",
+)  # fmt: skip
+_REFUSED_EXACT = frozenset({"1301", "1026", "1027", "safety"})
+#: Arguments of ``Words.has`` that recognise a refusal of content.
+REFUSED = (_REFUSED, _REFUSED_EXACT)
+_CREDIT = (
+    "insufficient_quota", "insufficient_balance", "insufficient_funds", "insufficient_credit", "exceeded_current_quota",
+    "quota_exceeded", "billing", "arrear", "accountoverdue", "credit_balance", "payment_required",
+)  # fmt: skip
+_CREDIT_EXACT = frozenset({"1113", "1008"})
+_CREDENTIAL = ("invalid_api_key", "invalidapikey", "authentication", "permission_denied", "unauthorized")
+_OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full")
+_INVALID = frozenset({400, 413, 415, 422})
+#: The provider of the built-in engines. Its words are ours: they are meant for the caller as they stand.
+LOCAL = "local"
+_LOCAL_ERRORS: Mapping[int, type[GatewayError]] = {
+    422: UnprocessableEntity,
+    429: RateLimited,
+    503: ServiceUnavailable,
+}
+
+
+class Failure(Exception):
+    """A call that a provider did not serve: the ``error`` for the caller, and whether another route may be tried."""
+
+    def __init__(self, error: GatewayError, *, retryable: bool) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.retryable = retryable
+
+
+class Words(Struct, frozen=True):
+    """What a provider's error body says: its message, and its codes in lower case."""
+
+    message: str = ""
+    codes: tuple[str, ...] = ()
+    param: str | None = None
+
+    def has(self, parts: tuple[str, ...], exact: frozenset[str] = frozenset()) -> bool:
+        return any(code in exact or any(part in code for part in parts) for code in self.codes)
+
+
+def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Failure:
+    """The failure that an answer means, by the table above. ``status`` 200 is an error inside a stream or a body."""
+    words = read_words(body)
+    shown = scrub(words.message, [provider.key] if provider.key else []).strip()[:_WORDS_LIMIT]
+    details: dict[str, Any] = {"provider": provider.name, "upstreamStatus": status}
+    if words.has(*REFUSED):
+        message = f"The provider refused this content: {shown or 'no reason given'}"
+        return Failure(
+            UnprocessableEntity(message, reason="content_policy_violation", details=details), retryable=False
+        )
+    if provider.name == LOCAL and shown and status in _LOCAL_ERRORS:
+        reason = words.codes[0] if words.codes else None
+        told = _LOCAL_ERRORS[status](shown, reason=reason, details=details, retry_after=retry_after(headers))
+        return Failure(told, retryable=status != 422)
+    if words.has(_CREDIT, _CREDIT_EXACT) or status == 402:
+        return _ours("has no credit left with it", "provider_credit", "top up the account there", provider, details)
+    if words.has(_CREDENTIAL) or status in (401, 403):
+        hint = f"check {provider.key_env or 'its key'} and what the key may do there"
+        return _ours("was refused access by it", "provider_credential", hint, provider, details)
+    if words.has(_OVERLOADED) or status in (503, 529):
+        return _overloaded(provider, details, retry_after(headers))
+    if status == 429:
+        hint = "raise the rate limit there or add another route"
+        return _ours(
+            "reached its rate limit with it", "provider_rate_limit", hint, provider, details, retry_after(headers)
+        )
+    if status in (404, 405, 410):
+        hint = "check base_url and the route's model name"
+        return _ours("asked it for a model or path it does not have", "provider_unknown_model", hint, provider, details)
+    if status in (408, 504, 524):
+        error = GatewayTimeout(
+            f"The provider {provider.name} did not finish in time. Try again, or ask for less.",
+            reason="upstream_timeout",
+            details=details,
+            spent=status != 408,
+        )
+        return Failure(error, retryable=True)
+    if status in _INVALID:
+        if words.param:
+            details["param"] = scrub(words.param)
+        message = shown or f"The provider {provider.name} calls this request invalid and gives no reason."
+        return Failure(BadRequest(message, reason="upstream_invalid_request", details=details), retryable=False)
+    if shown:
+        details["upstreamMessage"] = shown
+    if 200 <= status < 300 and not words.message:
+        return unreadable("an answer that cannot be read", provider)
+    error = BadGateway(
+        f"The provider {provider.name} failed. Try again in a moment.", reason="upstream_error", details=details
+    )
+    return Failure(error, retryable=True)
+
+
+def unreadable(what: str, provider: Provider) -> Failure:
+    """A 2xx answer that is none: ``what`` names what came instead."""
+    error = BadGateway(
+        f"The provider {provider.name} sent {what}.",
+        reason="upstream_invalid_answer",
+        details={"provider": provider.name},
+        spent=True,
+    )
+    return Failure(error, retryable=True)
+
+
+def from_transport(problem: OutboundError, provider: Provider) -> Failure:
+    """The failure that a broken or refused connection means. The problem's own text stays for the log."""
+    details: dict[str, Any] = {"provider": provider.name}
+    error: GatewayError
+    if isinstance(problem, Busy) or (isinstance(problem, Timeout) and problem.kind == "queue"):
+        return _overloaded(provider, details, None)
+    if isinstance(problem, ConnectFailed) or (isinstance(problem, Timeout) and problem.kind == "connect"):
+        details["hint"] = "check base_url, and that the host answers (polli admin doctor)"
+        message = f"The provider {provider.name} cannot be reached. Try again later, or ask for another model."
+        return Failure(BadGateway(message, reason="upstream_unreachable", details=details), retryable=True)
+    if isinstance(problem, Timeout):
+        message = f"The provider {provider.name} did not finish in time. Try again, or ask for less."
+        error = GatewayTimeout(message, reason="upstream_timeout", details=details, spent=problem.sent)
+    else:
+        message = f"The connection to the provider {provider.name} broke off before the answer was whole."
+        error = BadGateway(message, reason="upstream_broken", details=details, spent=problem.sent)
+    return Failure(error, retryable=True)
+
+
+def read_words(body: bytes) -> Words:
+    """Finds the message and codes in an error body, in any of the shapes that OpenAI-like hosts use.
+
+    ``{error: {message, code, type, param, innererror}}``, ``{error: text}``, ``{message, code}``, ``{detail: text or
+    list}``, ``{base_resp: {status_code, status_msg}}``; text that is no JSON is taken as the message unless it is HTML.
+    """
+    try:
+        answer: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = body[:_WORDS_LIMIT].decode("utf-8", "replace").strip()
+        return Words("" if text.startswith("<") else text)
+    outer = _object(answer[0] if isinstance(answer, list) and answer else answer)
+    if not outer:
+        return Words(answer if isinstance(answer, str) else "")
+    found: Any = outer.get("error") or outer.get("detail") or outer.get("base_resp") or outer
+    if isinstance(found, list):
+        return Words("; ".join(_item_words(item) for item in _array(found)[:3]))
+    if not isinstance(found, dict):
+        return Words(str(found), _codes((outer.get("code"), outer.get("type"), outer.get("error_type"))))
+    inner = _object(found)
+    codes = [inner.get(name) for name in ("code", "type", "status", "status_code", "reason")]
+    codes.append(_object(inner.get("innererror")).get("code"))
+    message = inner.get("message") or inner.get("status_msg") or inner.get("msg") or ""
+    param = inner.get("param")
+    return Words(str(message), _codes(codes), param if isinstance(param, str) else None)
+
+
+def retry_after(headers: Mapping[str, str]) -> int | None:
+    """Whole seconds of ``retry-after-ms`` or ``retry-after`` (a number or a date), rounded up, at most an hour."""
+    lower = {name.lower(): value for name, value in headers.items() if name.lower().startswith("retry-after")}
+    try:
+        if "retry-after-ms" in lower:
+            seconds = float(lower["retry-after-ms"]) / 1000
+        elif "retry-after" in lower:
+            value = lower["retry-after"]
+            seconds = float(value) if _is_number(value) else _until(value, headers.get("date"))
+        else:
+            return None
+    except (ValueError, TypeError):
+        return None
+    return min(_MAX_RETRY_AFTER, max(1, math.ceil(seconds))) if math.isfinite(seconds) else None
+
+
+def _ours(
+    what: str, reason: str, hint: str, provider: Provider, details: dict[str, Any], after: int | None = None
+) -> Failure:
+    message = f"This gateway {what} (provider {provider.name}). Ask its operator, or try another model."
+    error = BadGateway(message, reason=reason, details=details | {"hint": hint}, retry_after=after)
+    return Failure(error, retryable=True)
+
+
+def _overloaded(provider: Provider, details: dict[str, Any], after: int | None) -> Failure:
+    message = f"The provider {provider.name} is overloaded. Try again in a moment."
+    error = ServiceUnavailable(message, reason="upstream_overloaded", details=details, retry_after=after or 5)
+    return Failure(error, retryable=True)
+
+
+def _item_words(item: Any) -> str:
+    entry = _object(item)
+    if not entry:
+        return str(item)
+    where = ".".join(str(step) for step in _array(entry.get("loc")))
+    return f"{where}: {entry.get('msg', '')}" if where else str(entry.get("msg", ""))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return cast(dict[str, Any], value) if isinstance(value, dict) else {}
+
+
+def _array(value: Any) -> list[Any]:
+    return cast(list[Any], value) if isinstance(value, list) else []
+
+
+def _codes(values: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(str(value).lower() for value in values if isinstance(value, str | int) and not isinstance(value, bool))
+
+
+def _is_number(value: str) -> bool:
+    return value.replace(".", "", 1).strip().isdigit()
+
+
+def _until(date: str, now: str | None) -> float:
+    # A date is measured against the provider's own clock, which the same answer tells.
+    return (parsedate_to_datetime(date) - parsedate_to_datetime(now or "")).total_seconds()

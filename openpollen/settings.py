@@ -1,0 +1,364 @@
+"""Every option on one page, with its type, default, range and sentence of help.
+
+The groups are the tables of ``openpollen.toml``: ``server.port`` is ``port`` under ``[server]``. Each option can
+also be set by a variable (``OPENPOLLEN_SERVER_PORT``), and on the command line where a command has a flag for it.
+Order of strength: command line, environment, file, default. ``SETTINGS`` is the list from which files are parsed,
+variables named and ``docs/reference/settings.md`` written. ``[providers.*]`` and ``[[models]]`` of the same file are
+the catalogue's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from openpollen.core.errors import ConfigError
+from openpollen.core.money import parse_pollen
+
+Table = dict[str, Any]
+
+
+class Pollen(int):
+    """Nano-pollen, written in files and variables as decimal pollen: ``"0.1"``."""
+
+    @classmethod
+    def of(cls, value: object) -> Pollen:
+        """Parse decimal pollen; raises ValueError with the reason."""
+        if not isinstance(value, str | int | float | Decimal):
+            raise ValueError("an amount of pollen is a number")
+        return cls(parse_pollen(value))
+
+
+class Env(Struct, frozen=True):
+    """The name of an option's variable where that is not the regular one."""
+
+    name: str
+
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+Names = tuple[str, ...]
+
+
+class Server(Struct, frozen=True):
+    host: Annotated[str, "Address to listen on."] = "127.0.0.1"
+    port: Annotated[Port, "Port to listen on; 0 picks a free one, which `DATA/server.json` then names."] = 8787
+    workers: Annotated[Positive, "Worker processes under one supervisor."] = 1
+    gen_url: Annotated[str, "Public address of the generation face. Empty: the address the server listens on."] = ""
+    enter_url: Annotated[str, "Public address of accounts, sign-in and consent. Empty: as `gen_url`."] = ""
+    media_url: Annotated[str, "Public address of uploaded and generated files. Empty: as `gen_url`."] = ""
+    allowed_hosts: Annotated[
+        Names,
+        "Host names that requests may carry beside loopback, the machine's own addresses and the public addresses.",
+    ] = ()
+    trusted_proxies: Annotated[
+        Names, "Addresses or networks (CIDR) of proxies whose forwarded client address counts."
+    ] = ()
+    drain_s: Annotated[Seconds, "Seconds that open streams may still run after SIGTERM."] = 10
+
+
+class Generation(Struct, frozen=True):
+    local_fallback: Annotated[
+        bool, "Serve a model that has no live route by the local engine of its kind; false answers 503."
+    ] = True
+    allow_substitutes: Annotated[bool, "Use routes that lead to another model than the one named."] = False
+    successor_aliases: Annotated[bool, "Accept older names that are served by a newer model."] = True
+    cache_ttl_s: Annotated[Count, "Seconds for which an answer with a fixed seed is kept; 0 keeps none."] = 30 * 86_400
+    cache_max_mb: Annotated[Count, "Disk space of kept answers, in MB; the oldest go first."] = 2_000
+    idempotency_ttl_s: Annotated[Positive, "Seconds for which the outcome of an `Idempotency-Key` is kept."] = 86_400
+    max_body: Annotated[Positive, "Largest request body in bytes."] = 20 * 1024 * 1024
+    max_body_memory_mb: Annotated[Positive, "Memory that all request bodies together may take, in MB."] = 256
+    connect_timeout_s: Annotated[Seconds, "Seconds to reach a provider."] = 10
+    first_byte_timeout_s: Annotated[Seconds, "Seconds until a provider answers its first byte."] = 120
+    idle_timeout_s: Annotated[Seconds, "Seconds between two pieces of a streamed answer."] = 60
+    total_timeout_s: Annotated[Seconds, "Seconds that one call may take in all; a job has its own limit."] = 600
+    job_timeout_s: Annotated[Seconds, "Seconds that a video or other job may take in all."] = 1_800
+    enhance_timeout_s: Annotated[Seconds, "Seconds for rewriting a prompt (`enhance`), then the original is used."] = 5
+    fetch_timeout_s: Annotated[Seconds, "Seconds to fetch an address that a caller gives."] = 30
+    fetch_max_bytes: Annotated[Positive, "Largest file fetched from an address that a caller gives."] = 20 * 1024 * 1024
+    safety_model: Annotated[
+        str, "Chat model that judges content for `safe=true`, such as qwen-safety; empty answers such calls with 503."
+    ] = ""
+    default_max_output_tokens: Annotated[Positive, "Longest answer of a model whose own maximum is unknown."] = 16_384
+
+
+class Engines(Struct, frozen=True):
+    enabled: Annotated[bool, "Run the built-in engines."] = True
+    models: Annotated[Path, "Folder of the weights, shared by every data folder.", Env("OPENPOLLEN_MODELS")] = Path(
+        "~/.cache/openpollen/models"
+    )
+    threads: Annotated[Count, "Threads of one engine; 0 takes half the cores."] = 0
+    memory_mb: Annotated[Positive, "Memory that loaded engines may take together, in MB."] = 3_000
+    queue: Annotated[Positive, "Calls that may wait for an engine; one more is 429."] = 16
+    idle_s: Annotated[Seconds, "Seconds without work after which an engine is unloaded."] = 600
+    start_timeout_s: Annotated[Seconds, "Seconds that the engine host may take to start."] = 20
+    chat_model: Annotated[str, "Local model that answers for chat models with no live route."] = "smollm2"
+
+
+class Ledger(Struct, frozen=True):
+    durability: Annotated[
+        Literal["queued", "strict", "intent"],
+        "`queued` writes charges in groups, `strict` before the answer ends, `intent` writes the hold first as well.",
+    ] = "queued"
+    open_share: Annotated[Share, "Share of what is available that a chat without a token limit may hold."] = 0.25
+    hold_wait: Annotated[Seconds, "Seconds to wait for money that other calls hold."] = 2
+    short_answer_tokens: Annotated[Positive, "Tokens that an open chat may always hold where they are affordable."] = (
+        256
+    )
+    backlog: Annotated[Positive, "Charges that may wait to be written; beyond it new calls are 503."] = 10_000
+
+
+class MediaStore(Struct, frozen=True):
+    max_bytes: Annotated[Positive, "Largest upload in bytes."] = 10_000_000
+    ttl_s: Annotated[Positive, "Seconds for which a file is kept after its last upload."] = 14 * 86_400
+    account_max_bytes: Annotated[Positive, "Bytes that one account may keep."] = 1_000_000_000
+    account_per_minute: Annotated[Positive, "Uploads of one account in a minute."] = 60
+
+
+def _refills() -> dict[str, Pollen]:
+    amounts = {"microbe": "0", "spore": "0.01", "seed": "0.15", "flower": "0.4", "nectar": "0.8", "router": "10"}
+    return {tier: Pollen.of(amount) for tier, amount in amounts.items()}
+
+
+class Tiers(Struct, frozen=True):
+    default: Annotated[str, "Tier of new accounts."] = "microbe"
+    refill: Annotated[
+        dict[str, Pollen],
+        "Pollen that the tier balance is raised to each hour (UTC), by tier; tiers left out keep their default.",
+    ] = field(default_factory=_refills)
+
+
+class Accounts(Struct, frozen=True):
+    signup: Annotated[Literal["invite", "open"], "Who may make an account: the invited, or anyone."] = "invite"
+    admin_name: Annotated[str, "Name of the account that the first start makes."] = "admin"
+    welcome_grant: Annotated[Pollen, "Pollen (pack) that the first start gives to that account."] = Pollen.of("10")
+    signup_grant: Annotated[Pollen, "Pollen (pack) that every other new account gets."] = Pollen.of("0")
+    login_link_s: Annotated[Positive, "Seconds for which a one-time sign-in link works."] = 600
+
+
+class Keys(Struct, frozen=True):
+    pk_capacity: Annotated[Pollen, "Pollen that a publishable key may spend at once, per client address."] = Pollen.of(
+        "0.1"
+    )
+    pk_refill: Annotated[Pollen, "Pollen that comes back per hour to that allowance."] = Pollen.of("1")
+    pk_daily: Annotated[Pollen, "Pollen that a publishable key may spend in a day over all addresses."] = Pollen.of(
+        "10"
+    )
+
+
+class Settings(Struct, frozen=True):
+    data: Annotated[Path, "Folder of the database, files and server state."] = Path("~/.local/share/openpollen")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], "How much is logged."] = "info"
+    server: Server = Server()
+    generation: Generation = Generation()
+    engines: Engines = Engines()
+    ledger: Ledger = Ledger()
+    media: MediaStore = MediaStore()
+    tiers: Tiers = field(default_factory=Tiers)
+    accounts: Accounts = Accounts()
+    keys: Keys = Keys()
+
+
+class Setting(Struct, frozen=True):
+    """One option as the list has it."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    env: str
+
+    @property
+    def table(self) -> str:
+        return self.name.rpartition(".")[0]
+
+
+#: Tables of the file that the catalogue reads.
+CATALOG_TABLES = ("providers", "models")
+
+
+def _collect(group: type[Struct], prefix: str = "") -> Iterable[Setting]:
+    hints = get_type_hints(group, include_extras=True)
+    for info in msgspec.structs.fields(group):
+        name, hint = f"{prefix}{info.name}", hints[info.name]
+        if isinstance(hint, type) and issubclass(hint, Struct):
+            yield from _collect(hint, f"{name}.")
+            continue
+        notes = get_args(hint)[1:]
+        default = info.default if info.default is not msgspec.NODEFAULT else info.default_factory()
+        env = next((note.name for note in notes if isinstance(note, Env)), _variable(name))
+        yield Setting(name, hint, default, next(note for note in notes if isinstance(note, str)), env)
+
+
+def _variable(name: str) -> str:
+    return "OPENPOLLEN_" + name.upper().replace(".", "_")
+
+
+SETTINGS: tuple[Setting, ...] = tuple(_collect(Settings))
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def load_settings(
+    config: Path | None = None, env: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Settings from file, environment and command line. ``overrides`` is by option name (``{"server.port": 0}``), with
+    ``None`` for a flag that was not given. Raises ConfigError with every fault of all three."""
+    problems: list[str] = []
+    tables = read_toml(config, problems) if config else {}
+    settings = parse_settings(tables, str(config), env or {}, overrides or {}, problems)
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def parse_settings(
+    tables: Table, file: str, env: Mapping[str, str], overrides: Mapping[str, Any], problems: list[str]
+) -> Settings:
+    """Settings from tables already read; every fault is added to ``problems`` and its option keeps the default."""
+    given: dict[str, tuple[str, Any]] = {}
+    for key, value in tables.items():
+        if key in CATALOG_TABLES:
+            continue
+        _flatten(key, value, file, given, problems)
+    for setting in SETTINGS:
+        if (text := env.get(setting.env)) not in (None, ""):
+            given[setting.name] = (setting.env, text)
+    for name, value in overrides.items():
+        if value is not None:
+            given[name] = (f"option {name}", value)
+    values: dict[str, Any] = {}
+    for name, (where, value) in given.items():
+        try:
+            values[name] = _convert(value, _BY_NAME[name])
+        except ValueError as error:
+            problems.append(f"{where}: {error}")
+    settings = _build(Settings, values, "")
+    _cross_check(settings, file, problems)
+    return settings
+
+
+def _flatten(name: str, value: Any, file: str, given: dict[str, tuple[str, Any]], problems: list[str]) -> None:
+    """Adds the options of one top-level key or table; unknown names become problems with the nearest known one."""
+    groups = {setting.table for setting in SETTINGS if setting.table}
+    if name in groups:
+        if not isinstance(value, dict):
+            problems.append(f"{file}: [{name}] must be a table, not {_show(value)}")
+            return
+        for key, item in cast(Table, value).items():
+            full = f"{name}.{key}"
+            if full in _BY_NAME:
+                given[full] = (f"{file}: [{name}] {key}", item)
+            else:
+                known = [s.name.partition(".")[2] for s in SETTINGS if s.table == name]
+                problems.append(f"{file}: [{name}] {key}: unknown key{nearest(key, known)}")
+    elif name in _BY_NAME:
+        given[name] = (f"{file}: {name}", value)
+    else:
+        known = [*groups, *CATALOG_TABLES, *(s.name for s in SETTINGS if not s.table)]
+        problems.append(
+            f"{file}: {name}: unknown {'table' if isinstance(value, dict) else 'key'}{nearest(name, known)}"
+        )
+
+
+def _convert(value: Any, setting: Setting) -> Any:
+    """One value in the option's type; text (from a variable or flag) is read as that type. Raises ValueError."""
+    hint = setting.type
+    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if plain is Pollen:
+        return Pollen.of(value)
+    if get_origin(plain) is dict:
+        if isinstance(value, str):
+            pairs = [pair.partition("=") for pair in value.split(",")]
+            value = {name.strip(): amount for name, _, amount in pairs}
+        if not isinstance(value, dict):
+            raise ValueError(f"must be a table of name = amount, not {_show(value)}")
+        return setting.default | {str(name): Pollen.of(amount) for name, amount in cast(Table, value).items()}
+    if plain is Path:
+        if not isinstance(value, str | Path) or not str(value):
+            raise ValueError(f"must be a path, not {_show(value)}")
+        return Path(value)
+    if get_origin(plain) is tuple and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, Decimal):
+        value = float(value)
+    text = isinstance(value, str) and plain is not str and get_origin(plain) is not Literal
+    try:
+        result = msgspec.convert(value, hint, strict=not text)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{_show(value)} is not allowed: {_reason(str(error), plain)}") from None
+    if isinstance(result, float) and not math.isfinite(result):
+        raise ValueError(f"{_show(value)} is not allowed: a finite number")
+    return result
+
+
+def _reason(message: str, plain: Any) -> str:
+    if get_origin(plain) is Literal:
+        return "one of " + ", ".join(repr(word) for word in get_args(plain))
+    return message[:1].lower() + message[1:]
+
+
+def _show(value: Any) -> str:
+    text = repr(value) if not isinstance(value, Decimal) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _build(group: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
+    """The struct of one group, with the given values over its defaults."""
+    arguments: Table = {}
+    hints = get_type_hints(group)
+    for info in msgspec.structs.fields(group):
+        hint, name = hints[info.name], f"{prefix}{info.name}"
+        if isinstance(hint, type) and issubclass(hint, Struct):
+            arguments[info.name] = _build(hint, values, f"{name}.")
+        elif name in values:
+            value = values[name]
+            arguments[info.name] = value.expanduser() if isinstance(value, Path) else value
+        elif isinstance(info.default, Path):
+            arguments[info.name] = info.default.expanduser()
+    return group(**arguments)
+
+
+def _cross_check(settings: Settings, file: str, problems: list[str]) -> None:
+    """Rules that span options."""
+    if settings.tiers.default not in settings.tiers.refill:
+        tiers = ", ".join(settings.tiers.refill)
+        problems.append(f"{file}: [tiers] default: {settings.tiers.default!r} is not a tier of [tiers.refill]: {tiers}")
+    for name in ("gen_url", "enter_url", "media_url"):
+        url: str = getattr(settings.server, name)
+        if url and not url.startswith(("http://", "https://")):
+            problems.append(
+                f"{file}: [server] {name}: {url!r} is not allowed: an address starts with http:// or https://"
+            )
+
+
+def read_toml(path: Path, problems: list[str]) -> Table:
+    """The tables of a file, numbers with a point as exact Decimals. A file that cannot be read is a problem."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+    except OSError as error:
+        problems.append(f"{path}: cannot be read: {error.strerror or error}")
+    except UnicodeDecodeError:
+        problems.append(f"{path}: is not UTF-8 text")
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{path}: is not TOML: {error}")
+    return {}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the nearest known ones, or all of them when none is near."""
+    words = sorted(set(known))
+    close = difflib.get_close_matches(word, words, n=3, cutoff=0.6)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    return f"; known are {', '.join(words)}" if len(words) <= 24 else ""

@@ -1,0 +1,122 @@
+"""Requests with an ``Idempotency-Key`` (decision 21): the first one works, its repeats wait for it and get its
+answer, on any worker.
+
+    absent      -> begin   -> working by an owner, under a lease that ``renew`` extends
+    working     -> finish  -> answered, for 24 hours        -> abandon -> absent (nothing was charged)
+    working, its lease over -> begin by another owner takes it over
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any, Literal
+
+from msgspec import Struct
+from sqlalchemy import Row, delete, insert, select, update
+
+from openpollen.storage import answers
+from openpollen.storage.answers import Answer
+from openpollen.storage.blobs import Blobs
+from openpollen.storage.database import Connection, Database
+from openpollen.storage.schema import idempotency as table
+
+_DAY_MS = 86_400_000
+_LEASE_MS = 60_000
+
+
+class New(Struct, frozen=True):
+    """This request is the first: do the work, then ``finish`` or ``abandon`` with this ticket."""
+
+    account: str
+    endpoint: str
+    key: str
+    owner: str
+
+
+class Replay(Struct, frozen=True):
+    """The work was done before; this is its answer."""
+
+    answer: Answer
+
+
+class Conflict(Struct, frozen=True):
+    """The key was used with another body: 409."""
+
+
+class InFlight(Struct, frozen=True):
+    """Another request with this key is at work: ask again shortly."""
+
+
+Begun = New | Replay | Conflict | InFlight
+
+
+class Idempotency:
+    """The store of one installation, shared by its workers."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    async def begin(self, account: str, endpoint: str, key: str, body_hash: str) -> Begun:
+        """Says what a request with this key is to do."""
+        ticket = New(account, endpoint, key, secrets.token_hex(8))
+        found = await self._database.write(lambda connection: _begin(connection, ticket, body_hash))
+        if found == "new":
+            return ticket
+        if isinstance(found, str):
+            return Conflict() if found == "conflict" else InFlight()
+        answer = await answers.load(self._blobs, found)
+        return InFlight() if answer is None else Replay(answer)
+
+    async def renew(self, ticket: New) -> bool:
+        """Extends the lease; false when it was taken over. Call it at least every 30 seconds of work."""
+        until = int(time.time() * 1000) + _LEASE_MS
+        statement = update(table).where(*_mine(ticket)).values(lease_until=until)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+
+    async def finish(self, ticket: New, answer: Answer) -> None:
+        """Keeps the answer for 24 hours. Give only delivered or charged outcomes."""
+        expires_at = int(time.time() * 1000) + _DAY_MS
+
+        def write(connection: Connection, columns: dict[str, Any]) -> None:
+            connection.execute(update(table).where(*_mine(ticket)).values(**columns, expires_at=expires_at))
+
+        await answers.store(self._database, self._blobs, answer, write)
+
+    async def abandon(self, ticket: New) -> None:
+        """Frees the key: the work failed and nothing was charged."""
+        statement = delete(table).where(*_mine(ticket), table.c.status.is_(None))
+        await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+    async def sweep(self) -> int:
+        """Removes what is over 24 hours old and returns how many keys went."""
+        now = int(time.time() * 1000)
+        return await self._database.write(lambda connection: answers.expire(connection, table, self._blobs, now))
+
+
+def _begin(connection: Connection, ticket: New, body_hash: str) -> Row[Any] | Literal["new", "conflict", "in flight"]:
+    now = int(time.time() * 1000)
+    place = (table.c.account == ticket.account, table.c.endpoint == ticket.endpoint, table.c.key == ticket.key)
+    row = connection.execute(select(table).where(*place, table.c.expires_at > now)).one_or_none()
+    if row is not None and row.body_hash != body_hash:
+        return "conflict"
+    if row is not None and row.status is not None:
+        return row
+    if row is not None and row.lease_until > now:
+        return "in flight"
+    connection.execute(delete(table).where(*place))
+    names = {"account": ticket.account, "endpoint": ticket.endpoint, "key": ticket.key, "owner": ticket.owner}
+    times = {"lease_until": now + _LEASE_MS, "expires_at": now + _DAY_MS}
+    connection.execute(insert(table).values(**names, **times, body_hash=body_hash))
+    return "new"
+
+
+def _mine(ticket: New) -> tuple[Any, ...]:
+    columns = table.c
+    return (
+        columns.account == ticket.account,
+        columns.endpoint == ticket.endpoint,
+        columns.key == ticket.key,
+        columns.owner == ticket.owner,
+    )

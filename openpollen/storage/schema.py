@@ -1,0 +1,313 @@
+"""Every table on one page. Times are milliseconds since the epoch, UTC; amounts are nano-pollen; JSON is text.
+
+The migrations in ``migrations/`` build these tables; a test holds the two together. ``docs/reference/tables.md`` is
+made from this page: the first argument of ``info`` is the sentence shown there.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+#: SQLite numbers rows by itself only for a column of exactly the type INTEGER.
+_RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _doc(text: str) -> dict[str, str]:
+    return {"doc": text}
+
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    info=_doc("Counters that workers watch: `keys` rises whenever a key or its owner changes."),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    info=_doc("Random values made on the first start, such as the one that client addresses are hashed with."),
+)
+
+once = Table(
+    "once",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    info=_doc("What must happen only once: the first start, each account's refill of an hour."),
+)
+
+# --- accounts ---
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("email", Text),
+    Column("github", Text),
+    Column("image", Text),
+    Column("tier", Text, nullable=False),
+    Column("role", Text, CheckConstraint("role IN ('user', 'admin')"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("banned_at", BigInteger),
+    info=_doc("People. Sign-in identities stand apart; an email address identifies nobody."),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("parent_id", Text, ForeignKey("api_keys.id")),
+    Column("app_key_id", Text),
+    Column("type", Text, CheckConstraint("type IN ('secret', 'publishable')"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("start", Text, nullable=False),
+    Column("public_value", Text),
+    Column("models", Text),
+    Column("scopes", Text, nullable=False),
+    Column("budget_limit", BigInteger, CheckConstraint("budget_limit >= 0")),
+    Column("budget_period", Text, CheckConstraint("budget_period IN ('day', 'week', 'month')")),
+    Column("app_url", Text),
+    Column("redirect_uris", Text),
+    Column("origins", Text),
+    Column("created_via", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("last_request_at", BigInteger),
+    Column("enabled", Integer, nullable=False),
+    Index("api_keys_of_user", "user_id"),
+    Index("api_keys_of_parent", "parent_id"),
+    info=_doc("API keys. Only the hash is stored, but a publishable key, being public, stays readable."),
+)
+
+login_links = Table(
+    "login_links",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    info=_doc("One-time sign-in links, stored hashed."),
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("spent", BigInteger, CheckConstraint("spent >= 0"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("request_id", Text),
+    Column("held", BigInteger, CheckConstraint("held >= 0"), nullable=False),
+    Column("busy_until", BigInteger, nullable=False),
+    info=_doc("What a publishable key spent lately, per hashed client address and (address `*`) over all in a day."),
+)
+
+# --- ledger: written by openpollen.ledger only ---
+
+ledger_accounts = Table(
+    "ledger_accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("kind", Text, CheckConstraint("kind IN ('wallet', 'budget')"), nullable=False),
+    Column("balance", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    CheckConstraint("held >= 0 AND balance >= held", name="never_below_zero"),
+    Index("ledger_accounts_of_owner", "owner"),
+    info=_doc(
+        "Buckets of wallets (`<user>/tier`, `/crypto`, `/pack`) and budgets of keys (`<key>/total` or "
+        "`<key>/<period>:<start>`). `balance` is the sum of the account's transfers, `held` the sum of its open holds."
+    ),
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("debit", Text, nullable=False),
+    Column("credit", Text, nullable=False),
+    Column("amount", BigInteger, CheckConstraint("amount > 0"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("request_id", Text),
+    CheckConstraint("debit <> credit", name="two_accounts"),
+    info=_doc(
+        "Append-only. Each row takes an amount from `debit` and gives it to `credit`, so every row balances. "
+        "`outside`, `platform`, `shortfall` and `budgets` are accounts without a stored balance."
+    ),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("ledger_accounts.id"), primary_key=True),
+    Column("amount", BigInteger, CheckConstraint("amount > 0"), nullable=False),
+    Column("worker", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    info=_doc(
+        "Open holds, one row for each leg; gone with the settlement. `worker` is empty for the hold of a stored job."
+    ),
+)
+
+# --- usage ---
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("at", BigInteger, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("key_id", Text),
+    Column("key_name", Text),
+    Column("key_type", Text),
+    Column("app_key_id", Text),
+    Column("type", Text, nullable=False),
+    Column("model", Text),
+    Column("served_model", Text),
+    Column("provider", Text),
+    Column("meter_source", Text),
+    Column("units", Text, nullable=False),
+    Column("rates", Text, nullable=False),
+    Column("price_version", Text, nullable=False),
+    Column("catalog_revision", Text, nullable=False),
+    Column("measured", BigInteger, CheckConstraint("measured >= 0"), nullable=False),
+    Column("charged", BigInteger, CheckConstraint("charged >= 0"), nullable=False),
+    Column("shortfall", BigInteger, CheckConstraint("shortfall >= 0"), nullable=False),
+    Column("response_ms", Integer),
+    Column("estimated", Integer, nullable=False),
+    Column("partial", Integer, nullable=False),
+    Column("cached", Integer, nullable=False),
+    CheckConstraint("measured = charged + shortfall", name="price_is_paid_or_booked"),
+    Index("usage_of_user", "user_id", "at", "id"),
+    Index("usage_of_key", "key_id", "at", "id"),
+    info=_doc("One row for each request, written in the transaction that settles it."),
+)
+
+usage_daily = Table(
+    "usage_daily",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("date", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("meter_source", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    info=_doc(
+        "The usage of a UTC day, kept in the settling transaction. "
+        "A split charge counts its request where most was paid."
+    ),
+)
+
+# --- media, cache, idempotency, jobs ---
+
+media = Table(
+    "media",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("media_by_expiry", "expires_at"),
+    info=_doc("Stored files; the bytes lie in the `blobs` folder under their SHA-256."),
+)
+
+media_refs = Table(
+    "media_refs",
+    metadata,
+    Column("media_id", Text, ForeignKey("media.id"), primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("name", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("media_refs_of_user", "user_id", "created_at"),
+    info=_doc("Who uploaded a file. The bytes go with the last reference."),
+)
+
+cached_answers = Table(
+    "cached_answers",
+    metadata,
+    Column("partition", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("status", Integer, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary),
+    Column("blob", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("cached_answers_by_expiry", "expires_at"),
+    info=_doc("Answers to requests with a fixed seed, kept apart for each account, grant or publishable key."),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("endpoint", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body_hash", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("status", Integer),
+    Column("media_type", Text),
+    Column("headers", Text),
+    Column("body", LargeBinary),
+    Column("blob", Text),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("idempotency_by_expiry", "expires_at"),
+    info=_doc("Requests with an `Idempotency-Key`: who works on them, then their answer."),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("key_id", Text),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, CheckConstraint("status IN ('queued', 'running', 'done', 'failed')"), nullable=False),
+    Column("progress", Integer, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("provider", Text),
+    Column("upstream_id", Text),
+    Column("media_id", Text),
+    Column("result", Text),
+    Column("error", Text),
+    Column("worker", Text),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("jobs_of_user", "user_id", "created_at"),
+    Index("jobs_by_status", "status", "lease_until"),
+    info=_doc("Long work, such as a video. The row keeps what a restart needs to take it up again."),
+)

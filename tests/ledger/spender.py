@@ -1,0 +1,53 @@
+"""A worker for the tests of several processes: holds and settles, and prints each request id once its charge is on disk.
+
+    python spender.py FOLDER WORKER CALLS        CALLS 0 means for ever
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+from openpollen.core.errors import PaymentRequired
+from openpollen.ledger.entries import HoldRequest, KeyBudget
+from openpollen.ledger.wallet import Wallet
+from openpollen.storage.database import Database
+from openpollen.usage.record import UsageRow
+
+USER = "usr_1"
+BUDGET = KeyBudget("key_1", 900)
+AT_ONCE = 16
+
+
+async def spend(folder: Path, worker: str, calls: int) -> None:
+    database = Database.open(folder)
+    wallet = Wallet(database, worker=worker)
+    numbers = iter(range(calls or sys.maxsize))
+    chance = random.Random(worker)
+
+    async def one(request_id: str) -> str:
+        price = chance.randint(0, 4)
+        try:
+            hold = await wallet.hold(HoldRequest(request_id, USER, 3, budgets=(BUDGET,)))
+        except PaymentRequired as refusal:
+            return f"refused {refusal.reason}"
+        if chance.random() < 0.1:
+            await wallet.release(hold)
+            return "released"
+        paid = await wallet.settle(hold, price, UsageRow(request_id=request_id, user_id=USER, type="generate.text"))
+        return f"charged {request_id} {paid.charged}"
+
+    async def loop() -> None:
+        for number in numbers:
+            outcome = await one(f"{worker}-{number}")
+            sys.stdout.write(outcome + "\n")
+            sys.stdout.flush()
+
+    await asyncio.gather(*(loop() for _ in range(AT_ONCE)))
+    database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(spend(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
