@@ -52,6 +52,7 @@ from openpollen.storage.cache import Cache
 from openpollen.storage.database import Connection, Database
 from openpollen.storage.idempotency import Idempotency
 from openpollen.storage.jobs import Jobs
+from openpollen.web import account as pages
 
 log = logging.getLogger("openpollen")
 
@@ -88,8 +89,14 @@ class Worker:
         self.client = Client()
         generation = settings.generation
         self.wallet = Wallet(self.database, worker=name, hold_wait=settings.ledger.hold_wait)
+        media = settings.media
         self.store = MediaStore(
-            self.database, blobs, max_bytes=settings.media.max_bytes, days=settings.media.ttl_s / 86_400
+            self.database,
+            blobs,
+            max_bytes=media.max_bytes,
+            seconds=media.ttl_s,
+            account_bytes=media.account_max_bytes,
+            account_per_minute=media.account_per_minute,
         )
         tiers = Tiers(settings.tiers.refill, settings.tiers.default)
         refills = Refills(self.database, tiers)
@@ -138,6 +145,8 @@ class Worker:
             )
         )
         system.describe(table)
+        enter_url = settings.server.enter_url.rstrip("/") or url
+        table += pages.routes(pages.AccountPages(self.database, enter_url))
         self.app = Application(table, self, allowed_hosts(settings, url))
         self._sweeper: asyncio.Task[None] | None = None
 

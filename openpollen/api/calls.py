@@ -21,7 +21,6 @@ from openpollen.api.exchange import ClientGone, Exchange
 from openpollen.api.params import invalid
 from openpollen.catalog.registry import Registry
 from openpollen.core.assets import ImageRequest, VideoRequest
-from openpollen.core.chat import ChatRequest
 from openpollen.core.errors import BadRequest, GatewayError
 from openpollen.core.model import Capability, Model
 from openpollen.core.money import format_pollen, parse_pollen
@@ -115,12 +114,12 @@ class Calls:
             await self._send(exchange, repeat.answer)
             return
         work = self._make(call, admission, shape, repeat)
-        if admission.local and not admission.bound:
-            answer = await exchange.unless_gone(work)  # nobody pays, so stopping is right: it frees an engine
-        elif isinstance(call.request, ChatRequest):
-            answer = await work
-        else:
+        if call.finishes(admission.free):
             answer = await self._finish(exchange, call, work)
+        elif admission.local:
+            answer = await exchange.unless_gone(work)  # frees an engine
+        else:
+            answer = await work
         await self._send(exchange, answer)
 
     async def stream(self, exchange: Exchange, call: Call) -> None:
@@ -154,7 +153,7 @@ class Calls:
         admission = self.pipeline.admit(call)
         return {
             "currency": "pollen",
-            "max": format_pollen(admission.bound),
+            "max": format_pollen(admission.bound()),
             "expected": format_pollen(admission.expected()),
             "model": admission.served_by.name,
             "units": {name: count for name, count in structs.asdict(admission.most).items() if count},

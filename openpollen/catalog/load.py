@@ -96,7 +96,7 @@ def parse_catalog(tables: Table, file: str, problems: list[str]) -> Catalog:
         if model is not None:
             models.append(model)
     models = _release_aliases(models, mine)
-    check(
+    source.warnings += check(
         providers,
         models,
         {name: where for name, (where, _) in source.providers.items()},

@@ -52,6 +52,20 @@ BILLED_IN: dict[Capability, tuple[frozenset[Unit], ...]] = {
     Capability.SEARCH: (frozenset({Unit.SEARCH}), frozenset({Unit.REQUEST})),
 }
 
+_TOKENS = frozenset(unit for unit in Unit if unit.endswith("_token")) - {Unit.VIDEO_TOKEN} | {Unit.REQUEST}
+
+#: Capability -> every unit that its calls are ever measured in.
+MEASURED_IN: dict[Capability, frozenset[Unit]] = {
+    Capability.CHAT: _TOKENS,
+    Capability.IMAGE: _TOKENS | {Unit.IMAGE},
+    Capability.EDIT: _TOKENS | {Unit.IMAGE},
+    Capability.VIDEO: _TOKENS | {Unit.SECOND, Unit.VIDEO_TOKEN},
+    Capability.SPEECH: _TOKENS | {Unit.SECOND, Unit.CHARACTER},
+    Capability.MUSIC: _TOKENS | {Unit.SECOND, Unit.CHARACTER},
+    Capability.TRANSCRIPTION: _TOKENS | {Unit.SECOND},
+    Capability.SEARCH: frozenset({Unit.SEARCH}),
+}
+
 
 def check(
     providers: Mapping[str, ProviderRow],
@@ -59,8 +73,10 @@ def check(
     provider_places: Mapping[str, str],
     model_places: Mapping[str, str],
     problems: list[str],
-) -> None:
-    """Adds a line to ``problems`` for each fault. The places say for each name where it was written."""
+) -> list[str]:
+    """Adds a line to ``problems`` for each fault, and returns warnings, which stop nothing. The places say for each name
+    where it was written."""
+    warnings: list[str] = []
     for row in providers.values():
         _check_provider(row, provider_places[row.name], problems)
     for model in models:
@@ -70,7 +86,12 @@ def check(
                 hint = nearest(route.provider, providers)
                 problems.append(f"{where} [[models.routes]] provider: there is no [providers.{route.provider}]{hint}")
         _check_price(model, where, problems)
+        known = frozenset[Unit]().union(*(MEASURED_IN.get(word, frozenset()) for word in model.capabilities))
+        idle = ", ".join(sorted(model.price.rates.keys() - known))
+        if idle:
+            warnings.append(f"{where} price: {idle}: no call of this model is measured in it")
     _check_names(models, model_places, problems)
+    return warnings
 
 
 def _check_provider(row: ProviderRow, where: str, problems: list[str]) -> None:

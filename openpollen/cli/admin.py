@@ -86,7 +86,11 @@ def opened(data: Path | None, config: Path | None, as_json: bool) -> Generator[A
 
 @click.group()
 def admin() -> None:
-    """Accounts, keys, credit and ledger of a data folder, while its server runs or not."""
+    """Accounts, keys, credit and ledger of a data folder, while its server runs or not.
+
+    Exit codes: 0 done; 1 a negative answer; 2 wrong usage or a value that cannot be; 3 not found; 4 the data folder
+    cannot be used now; 5 it exists already.
+    """
 
 
 @admin.group("catalog")

@@ -45,7 +45,7 @@ class HostSettings:
 
 def create_host(engines: Mapping[str, Engine], settings: HostSettings) -> Starlette:
     """The ASGI application over ``engines``. Nothing is loaded until the first request for it."""
-    scheduler = Scheduler(engines, threads=settings.threads, queue_size=settings.queue, memory_mb=settings.memory_mb)
+    scheduler = Scheduler(threads=settings.threads, queue_size=settings.queue, memory_mb=settings.memory_mb)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:

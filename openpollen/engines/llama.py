@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from openpollen.core.errors import BadRequest
-from openpollen.engines.base import Cancelled, CancelToken
+from openpollen.engines.base import Cancelled, CancelToken, Missing
 
 #: Tokens of prompt read between two looks at the cancel token.
-PROMPT_BATCH = 256
+PROMPT_BATCH = 128
 
 Chunk = dict[str, Any]
 
@@ -47,7 +47,13 @@ class Llama:
         params.api_keys = [secrets.token_hex(16)]
         with tempfile.TemporaryDirectory(prefix="openpollen-") as private:
             params.hostnames = [os.path.join(private, "llama.sock")]
-            self._server: Any = library.Server(params)
+            try:
+                self._server: Any = library.Server(params)
+            except RuntimeError as error:  # it gives no reason
+                raise Missing(
+                    f"{path.name} cannot be loaded: it is damaged, too large for this machine, or of a kind that this "
+                    "engine does not know. Run `polli models pull` again or choose another model."
+                ) from error
         self._context_length = context_length
 
     def chat(self, body: dict[str, Any], token: CancelToken, on_chunk: Callable[[Chunk], None]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from openpollen.engines import weights
@@ -75,21 +76,23 @@ class LocalEngines(Mapping[str, Engine]):
         return len(self._makers())
 
     def _makers(self) -> dict[str, Callable[[], Engine]]:
-        pulled = {model.name: model for model in weights.pulled_hub_models()}
-        chat = [*CHAT_MODELS, *(name for name, model in pulled.items() if model.kind == "chat")]
-        makers: dict[str, Callable[[], Engine]] = {name: lambda name=name: self._text(name) for name in chat}
-        for model in pulled.values():
-            if model.kind == "image":
-                makers[model.name] = lambda model=model: self._diffusion(model.name)
+        pulled = weights.pulled_hub_models()
+        chat = [*CHAT_MODELS, *(model.name for model in pulled if model.kind == "chat")]
+        diffusion = [model.name for model in pulled if model.kind == "image"]
+        makers: dict[str, Callable[[], Engine]] = {}
+        for name in chat:
+            makers[name] = lambda name=name: self._of_weights(name, "chat", "openpollen.engines.text:TextEngine")
+        for name in diffusion:
+            where = "openpollen.engines.diffusion:DiffusionEngine"
+            makers[name] = lambda name=name, where=where: self._of_weights(name, "image", where)
         for name, (kind, where) in SINGLE.items():
-            makers[name] = lambda name=name, kind=kind, where=where: _single(name, kind, where)
+            makers[name] = lambda name=name, kind=kind, where=where: _make(name, kind, where)
         return makers
 
-    def _text(self, name: str) -> Engine:
-        return _class("openpollen.engines.text:TextEngine")(name, threads=self._options.threads)
-
-    def _diffusion(self, name: str) -> Engine:
-        return _class("openpollen.engines.diffusion:DiffusionEngine")(name, weights.model_path(name))
+    def _of_weights(self, name: str, kind: str, where: str) -> Engine:
+        """An engine for one file of weights; the file is looked up each time, as weights come and go while we run."""
+        path = partial(weights.model_path, name)
+        return _make(name, kind, where, name, path=path, threads=self._options.threads)
 
 
 def local_engines(options: EngineOptions | None = None) -> Mapping[str, Engine]:
@@ -97,9 +100,9 @@ def local_engines(options: EngineOptions | None = None) -> Mapping[str, Engine]:
     return LocalEngines(options or EngineOptions())
 
 
-def _single(name: str, kind: str, where: str) -> Engine:
+def _make(name: str, kind: str, where: str, *arguments: Any, **options: Any) -> Engine:
     try:
-        return _class(where)()
+        return _class(where)(*arguments, **options)
     except ImportError as fault:
         return Uninstalled(name, kind, fault)
 

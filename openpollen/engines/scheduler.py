@@ -13,7 +13,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -43,9 +43,8 @@ class Job:
 class Scheduler:
     """Admits, orders and runs jobs. ``threads`` compute at once; ``queue_size`` jobs may wait beside those that run."""
 
-    def __init__(self, engines: Mapping[str, Engine], *, threads: int, queue_size: int, memory_mb: int) -> None:
+    def __init__(self, *, threads: int, queue_size: int, memory_mb: int) -> None:
         self.memory = MemoryBudget(memory_mb)
-        self._engines = engines
         self._threads = threads
         self._queue_size = queue_size
         self._waiting: list[Job] = []

@@ -16,6 +16,7 @@ from typing import Any, cast
 from openpollen.core.errors import UnprocessableEntity
 from openpollen.engines import tools, weights
 from openpollen.engines.base import CancelToken, Missing
+from openpollen.engines.gguf import read_header
 from openpollen.engines.llama import Chunk, Llama
 from openpollen.engines.text_answer import Answer
 from openpollen.engines.text_json import is_answer, json_grammar, json_instruction, wanted_schema
@@ -30,12 +31,14 @@ from openpollen.engines.text_request import (
 )
 from openpollen.engines.threads import engine_threads
 
+#: Tokens of prompt and answer together, unless the model was trained for fewer; more would cost memory at once.
 CONTEXT_LENGTH = 8192
 #: Answer length when the caller gives none; a small model does not always find an end by itself.
 DEFAULT_ANSWER_TOKENS = 1024
 #: Small models wander at the usual 1.0.
 DEFAULT_TEMPERATURE = 0.5
-_NAME_TOKENS = 40
+#: A name has at most 64 characters, and a token at least one.
+_NAME_TOKENS = 80
 _TIGHT_TOKENS = _ARGUMENT_TOKENS = 512
 
 
@@ -70,7 +73,11 @@ class TextEngine:
 
     def load(self) -> None:
         if self._llama is None:
-            self._llama = Llama(self._path(), threads=self.threads, context_length=self.context_length)
+            path = self._path()
+            header = read_header(path)
+            trained = int(header.metadata.get(f"{header.architecture}.context_length", CONTEXT_LENGTH))
+            self.context_length = min(CONTEXT_LENGTH, trained)
+            self._llama = Llama(path, threads=self.threads, context_length=self.context_length)
 
     def unload(self) -> None:
         self._llama = None
@@ -130,10 +137,11 @@ class _Conversation:
             result = self._run(prompt, {**self._sampling(), **self._grammar(schema, tight=False)}, self.out.text)
             if not is_answer(result.text, schema):
                 raise self._unfinished()
-            return result
-        result = self._whole_json(prompt, schema, self._sampling())
-        for delta, logprobs in result.pieces:
-            self.out.text(delta, logprobs)
+        else:
+            result = self._whole_json(prompt, schema, self._sampling())
+            for delta, logprobs in result.pieces:
+                self.out.text(delta, logprobs)
+        result.finish = "stop"  # it is whole, even if its last brace was also the last token allowed
         return result
 
     def _whole_json(self, prompt: list[Message], schema: dict[str, Any], sampling: dict[str, Any]) -> _Pass:
@@ -156,7 +164,12 @@ class _Conversation:
             tool, choosing = self._choose(offered, made, must=must)
             if tool is None:
                 break
-            filled = self._arguments(tool, made)
+            try:
+                filled = self._arguments(tool, made)
+            except UnprocessableEntity:
+                if must:
+                    raise
+                break  # nobody insisted on a call: words will do
             arguments = json.dumps(json.loads(filled.text), ensure_ascii=False)
             call = f"{tool.name}({arguments})"
             if call in made and not must:

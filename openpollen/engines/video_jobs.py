@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from openpollen.core.errors import NotFound
-from openpollen.engines.base import Cancelled, VideoEngine, VideoJob, VideoMade
+from openpollen.engines.base import Cancelled, CancelToken, VideoEngine, VideoJob, VideoMade
 from openpollen.engines.host_errors import error_body
 from openpollen.engines.scheduler import Job, Scheduler
 
@@ -103,23 +102,19 @@ class VideoJobs:
         def progress(part: float) -> None:
             loop.call_soon_threadsafe(self._progress, video, part)
 
-        with contextlib.suppress(Cancelled):
-            try:
-                video.made = await self._scheduler.run(
-                    place, lambda token: self._generate(engine, video, token, progress)
-                )
-                video.status, video.progress = "completed", 100
-            except Exception as error:
-                if isinstance(error, Cancelled):
-                    raise
-                video.status, video.error = "failed", error_body(error)["error"]
+        def generate(token: CancelToken) -> VideoMade:
+            video.status = "in_progress"
+            return engine.generate(video.job, token, progress)
+
+        try:
+            video.made = await self._scheduler.run(place, generate)
+            video.status, video.progress = "completed", 100
+        except Cancelled:
+            return
+        except Exception as error:
+            video.status, video.error = "failed", error_body(error)["error"]
         video.ended_at = time.time()
         self._forget_old()
-
-    @staticmethod
-    def _generate(engine: VideoEngine, video: Video, token: Any, progress: Any) -> VideoMade:
-        video.status = "in_progress"
-        return engine.generate(video.job, token, progress)
 
     @staticmethod
     def _progress(video: Video, part: float) -> None:

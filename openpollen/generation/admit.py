@@ -23,6 +23,7 @@ from openpollen.core.errors import BadRequest, InternalError
 from openpollen.core.model import Capability, Model, Price, Provider, Route, Unit
 from openpollen.generation import limits
 from openpollen.generation.call import Call, Request
+from openpollen.generation.persona import with_persona
 from openpollen.ledger import ceiling, pricing
 from openpollen.ledger.pricing import Ceiling, PriceFacts
 from openpollen.providers.adapter import Adapter
@@ -74,7 +75,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How a call will run. ``most`` is the ceiling behind ``bound``, the most it can cost in nano-pollen."""
+    """How a call will run. ``most`` is the most that it can use."""
 
     attempts: tuple[Attempt, ...]
     served_by: Model
@@ -82,7 +83,6 @@ class Admission:
     paid_only: bool
     facts: PriceFacts
     most: Ceiling
-    bound: int
     revision: str
 
     @property
@@ -90,12 +90,21 @@ class Admission:
         """Whether a built-in engine serves the call: it costs nobody anything to stop it."""
         return self.served_by.local
 
+    @property
+    def free(self) -> bool:
+        """Whether nothing can be charged: such a call holds nothing and is never refused for money."""
+        return self.price.free
+
+    def bound(self, output_tokens: int | None = None) -> int:
+        """The most that the call can cost in nano-pollen, or would with this many output tokens."""
+        if self.price.free:
+            return 0
+        most = self.most if output_tokens is None else structs.replace(self.most, output_tokens=output_tokens)
+        return pricing.upper_bound(most, self.price, self.facts)
+
     def expected(self) -> int:
         """What a usual call of this kind costs: a chat is taken to answer a quarter of the most it may."""
-        if not self.bound:
-            return 0
-        most = structs.replace(self.most, output_tokens=-(-self.most.output_tokens // 4))
-        return pricing.upper_bound(most, self.price, self.facts)
+        return self.bound(-(-self.most.output_tokens // 4))
 
 
 def admit(call: Call, registry: Registry, adapters: Mapping[str, Adapter], longest_answer: int) -> Admission:
@@ -113,8 +122,7 @@ def admit(call: Call, registry: Registry, adapters: Mapping[str, Adapter], longe
     attempts = _attempts(call, serving, adapters, engine)
     call.caller.require_model(call.model.name)
     facts, most = ceiling_of(call.request, call.model, engine, longest_answer)
-    bound = 0 if serving.price.free else pricing.upper_bound(most, serving.price, facts)
-    return Admission(attempts, engine, serving.price, serving.paid_only, facts, most, bound, registry.revision)
+    return Admission(attempts, engine, serving.price, serving.paid_only, facts, most, registry.revision)
 
 
 def fit(request: Request, model: Model) -> Request:
@@ -128,6 +136,8 @@ def fit(request: Request, model: Model) -> Request:
             return limits.check_speech(request, model)
         case MusicRequest():
             return limits.check_music(request, model)
+        case ChatRequest():
+            return with_persona(request, model)
         case _:
             return request
 

@@ -66,7 +66,7 @@ class Answers:
                     hit = await self._cache.get(call.caller.partition, repeat.cache_key)
                     if hit is not None:
                         repeat.answer = _told(hit, {"x-cache": "HIT", "x-pollen-cost": "0"})
-            if cached and repeat.answer is None and key is None and admission.bound:
+            if cached and repeat.answer is None and key is None and call.finishes(admission.free):
                 kept = await self._delivery.take(call.caller.key_id, _digest(call.identity()))
                 if kept is not None:
                     repeat.answer = _told(kept, {"x-delivered-again": "true"})

@@ -59,6 +59,10 @@ class Call:
         """A fixed seed makes an answer repeatable (decision 10); a drawn or absent one does not."""
         return self.seed is not None and self.seed >= 0
 
+    def finishes(self, free: bool) -> bool:
+        """Whether the work goes on when the client leaves: a paid picture, film or sound is not lost."""
+        return not free and not isinstance(self.request, ChatRequest)
+
     def identity(self) -> bytes:
         """The canonical request: equal bytes mean the same request of the same model in the same form."""
         return msgspec.json.encode(

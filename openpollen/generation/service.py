@@ -98,11 +98,13 @@ class Pipeline:
 
         Raises PaymentRequired, RateLimited for a publishable key beyond its allowance, ServiceUnavailable.
         """
-        amount = admission.bound
-        if amount:
+        amount = 0
+        if not admission.free:
             await self._refills.before_call(call.caller.user)
             if isinstance(call.request, ChatRequest):
                 amount = await self._shorten(call, call.request, admission)
+            else:
+                amount = admission.bound()
         if call.max_cost is not None and amount > call.max_cost:
             raise _beyond_cap(amount, call.max_cost)
         ticket = None
@@ -154,7 +156,7 @@ class Pipeline:
             response_ms=round((time.monotonic() - call.started) * 1000),
             partial=partial,
         )
-        paid = self._wallet.settle(held.hold, bill.total, row)
+        paid = self._wallet.settle(held.hold, bill.total, row, urgent=self.strict)
         self._watch(call, paid)
         self._leave(held.ticket, bill.total)
         return paid
@@ -237,30 +239,27 @@ class Pipeline:
 
     async def _shorten(self, call: Call, request: ChatRequest, admission: Admission) -> int:
         """The amount to hold for a chat; sets the token limit to send where the caller set none (decision 27)."""
-        ledger = self._settings.ledger
         limit = request.max_tokens
-        bound = admission.bound
-        if limit is None:
-            available = await self._wallet.available(
-                call.caller.user.id, paid_only=admission.paid_only, budgets=call.caller.budgets
-            )
-            share = int(available * ledger.open_share)
-            tokens = self._affordable(share, admission)
-            short = self._affordable(available, admission)
-            tokens = max(tokens, min(short, ledger.short_answer_tokens))
-        else:
-            tokens = limit
+        tokens = limit if limit is not None else await self._open_length(call, admission)
         if call.max_cost is not None:
             tokens = min(tokens, self._affordable(call.max_cost, admission))
             if tokens < 1:
-                raise _beyond_cap(bound, call.max_cost)
+                raise _beyond_cap(admission.bound(1), call.max_cost)
         tokens = min(tokens, admission.most.output_tokens)
         if tokens < 1:
-            return bound
-        most = structs.replace(admission.most, output_tokens=tokens)
-        if limit is None or tokens < limit:
+            return admission.bound(1)  # not affordable: the hold says so, with what is there
+        if tokens != limit:
             call.request = structs.replace(request, max_tokens=tokens)
-        return pricing.upper_bound(most, admission.price, admission.facts)
+        return admission.bound(tokens)
+
+    async def _open_length(self, call: Call, admission: Admission) -> int:
+        """Output tokens of a chat whose caller set no limit: what a share of the money pays for, or a short answer."""
+        ledger = self._settings.ledger
+        available = await self._wallet.available(
+            call.caller.user.id, paid_only=admission.paid_only, budgets=call.caller.budgets
+        )
+        share = self._affordable(int(available * ledger.open_share), admission)
+        return max(share, min(self._affordable(available, admission), ledger.short_answer_tokens))
 
     def _affordable(self, amount: int, admission: Admission) -> int:
         return pricing.affordable_tokens(amount, admission.price, admission.most, admission.facts)

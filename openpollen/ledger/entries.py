@@ -55,9 +55,9 @@ class KeyBudget(Struct, frozen=True):
 class HoldRequest(Struct, frozen=True):
     """What a call asks to have held. ``budgets`` are those of the key and all its ancestors.
 
-    With ``least``, for a call whose length is open, ``amount`` is only the most: no more than ``share`` of what is available is
-    held, but at least ``least``. ``max_cost`` caps what settlement may take. A ``durable`` hold outlives its worker: a stored job answers for it.
-    ``next_reset`` is told in a refusal: when the wallet's tier is refilled.
+    With ``least``, for a call whose length is open, ``amount`` is only the most: no more than ``share`` of what is
+    available is held, but at least ``least``. ``max_cost`` caps what settlement may take. A ``durable`` hold outlives
+    its worker: a stored job answers for it. ``next_reset`` is told in a refusal: when the wallet's tier is refilled.
     """
 
     request_id: str

@@ -23,6 +23,11 @@ class Lines:
         self._poll = poll
         self._lines: dict[str, _Line] = {}
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anyone waits for money."""
+        return bool(self._lines)
+
     def busy(self, owners: Iterable[str]) -> str | None:
         """The first of these owners that someone already waits for."""
         return next((owner for owner in owners if owner in self._lines), None) if self._lines else None

@@ -242,8 +242,13 @@ def _tables(price: Price, facts: PriceFacts, input_tokens: int) -> Sequence[Mapp
 
 def _highest(tables: Sequence[Mapping[Unit, Fraction]], units: tuple[Unit, ...]) -> Exact:
     """The highest rate of the given units in any table; 0 when none has one."""
-    found = [_plain(rate) for rates in tables for unit in units if (rate := _rate(rates, unit)) is not None]
-    return max(found, default=0)
+    top: Exact = 0
+    for rates in tables:
+        for unit in units:
+            rate = _rate(rates, unit)
+            if rate is not None and rate > top:
+                top = _plain(rate)
+    return top
 
 
 def _holds(variant: Variant, facts: PriceFacts) -> bool:

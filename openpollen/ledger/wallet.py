@@ -1,7 +1,7 @@
 """The wallet: grant, hold, settle, release. With the journal it is the only writer of the ledger's tables.
 
-    hold     sets the most that a call can cost aside, in the wallet and in every budget of its keys, or refuses with
-    402 settle   charges the exact price once, gives the rest back and writes the usage row, all in one transaction
+    hold     sets the most that a call can cost aside, in the wallet and in every key budget, or refuses with 402
+    settle   charges the exact price once, gives the rest back and writes the usage row, all in one transaction
     release  settles at nothing
 
 A call settles under its request id: a second settlement changes nothing and answers as the first did.
@@ -67,7 +67,7 @@ class Wallet:
             owner = outcome.owner
         return await self._hold_in_turn(request, owner)
 
-    def settle(self, hold: Hold, actual: int, row: UsageRow) -> asyncio.Future[Paid]:
+    def settle(self, hold: Hold, actual: int, row: UsageRow, *, urgent: bool = False) -> asyncio.Future[Paid]:
         """Ends a hold at the exact price and records the request, once. The future is done when both are on disk.
 
         It is queued at once, so a caller that is cancelled or does not await still pays. A price above the hold is
@@ -118,8 +118,8 @@ class Wallet:
             raise
         return cast("Hold | Short", outcome)
 
-    def _close(self, entry: journal.Close) -> asyncio.Future[Paid]:
-        future = self._database.submit(journal.run, entry)
+    def _close(self, entry: journal.Close, *, lazy: bool = False) -> asyncio.Future[Paid]:
+        future = self._database.submit(journal.run, entry, lazy=lazy and not self._lines.waiting)
         owners = _owners(entry.hold.request)
         future.add_done_callback(lambda _: self._lines.moved(owners))
         return cast("asyncio.Future[Paid]", future)

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Row, delete, func, insert, select, update
 
-from openpollen.core.errors import BadRequest, Conflict, NotFound, PayloadTooLarge
+from openpollen.core.errors import BadRequest, Conflict, NotFound, PayloadTooLarge, RateLimited
 from openpollen.media.sniff import sniff
 from openpollen.storage.blobs import Blobs
 from openpollen.storage.database import Connection, Database
@@ -23,7 +23,6 @@ from openpollen.storage.schema import media, media_refs
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _NAME_LENGTH = 255
-_DAY_MS = 86_400_000
 
 
 class Stored(Struct, frozen=True):
@@ -45,26 +44,39 @@ class Stored(Struct, frozen=True):
 
 
 class MediaStore:
-    """The files of an installation. ``max_bytes`` limits one file, ``days`` is its life since the last upload."""
+    """The files of an installation. ``max_bytes`` limits one file, ``seconds`` is its life since the last upload;
+    ``account_bytes`` and ``account_per_minute`` limit what one user keeps and adds."""
 
     def __init__(
-        self, database: Database, blobs: Blobs, *, max_bytes: int = 10 * 1024 * 1024, days: float = 14
+        self,
+        database: Database,
+        blobs: Blobs,
+        *,
+        max_bytes: int = 10 * 1024 * 1024,
+        seconds: float = 14 * 86_400,
+        account_bytes: int = 1_000_000_000,
+        account_per_minute: int = 60,
     ) -> None:
         self._database = database
-        self._blobs = blobs
+        self._blobs = blobs.part("media")
         self._max_bytes = max_bytes
-        self._life = round(days * _DAY_MS)
+        self._life = round(seconds * 1000)
+        self._account_bytes = account_bytes
+        self._account_per_minute = account_per_minute
 
     async def put(self, data: bytes, owner: str, name: str | None = None, *, limit: bool = True) -> Stored:
         """Stores a file for a user, or renews it. ``limit=False`` is for what the program itself made.
 
-        Raises BadRequest for an empty file, PayloadTooLarge, Conflict for other bytes under the same address.
+        Raises BadRequest for an empty file, PayloadTooLarge, RateLimited, Conflict for other bytes under the same
+        address.
         """
         if not data:
             raise BadRequest("The file is empty. Send at least one byte.")
-        if limit and len(data) > self._max_bytes:
-            raise PayloadTooLarge(f"The file has {len(data):,} bytes; at most {self._max_bytes:,} are stored.")
         now = int(time.time() * 1000)
+        if limit:
+            if len(data) > self._max_bytes:
+                raise PayloadTooLarge(f"The file has {len(data):,} bytes; at most {self._max_bytes:,} are stored.")
+            await self._database.read(lambda connection: self._check_account(connection, owner, len(data), now))
         content_type = sniff(data)
 
         def write(connection: Connection, sha256: str) -> Stored:
@@ -81,7 +93,7 @@ class MediaStore:
             raise BadRequest("A media address is 16 hexadecimal digits.")
         stored = await self._database.read(lambda connection: _find(connection, wanted))
         if stored is None or stored.expires <= int(time.time() * 1000):
-            raise NotFound("There is no such file; files end 14 days after their last upload unless set otherwise.")
+            raise NotFound("There is no such file; files end some days after their last upload.")
         return stored
 
     async def get(self, media_id: str) -> tuple[Stored, bytes]:
@@ -124,6 +136,17 @@ class MediaStore:
         """Removes what has expired and returns how many files went. Run it about once an hour."""
         now = int(time.time() * 1000)
         return await self._database.write(lambda connection: self._expire(connection, now))
+
+    def _check_account(self, connection: Connection, owner: str, size: int, now: int) -> None:
+        mine = (media_refs.c.user_id == owner, media_refs.c.expires_at > now)
+        total = select(func.sum(media.c.size)).join(media_refs, media_refs.c.media_id == media.c.id).where(*mine)
+        if (connection.execute(total).scalar() or 0) + size > self._account_bytes:
+            most = f"{self._account_bytes:,}"
+            raise PayloadTooLarge(f"An account keeps at most {most} bytes. Delete files first.", reason="account_bytes")
+        recent = select(func.count()).where(*mine, media_refs.c.created_at > now - 60_000)
+        if connection.execute(recent).scalar_one() >= self._account_per_minute:
+            message = f"An account uploads at most {self._account_per_minute} files a minute."
+            raise RateLimited(message, reason="uploads", retry_after=60)
 
     def _drop(self, connection: Connection, media_id: str, owner: str) -> None:
         reference = (media_refs.c.media_id == media_id, media_refs.c.user_id == owner)

@@ -6,8 +6,9 @@
 
 **When a request is sent again.** A call that may have been processed is never made twice. A request goes out again, on
 another connection, only if it went out on a *reused* connection, not one byte of an answer came, and either the write
-itself failed (so that the peer cannot have the whole request) or the method is GET or HEAD. A connection that the peer
-closed before the request was written is found out first and not used. Streamed bodies are never sent again.
+itself failed (so that the peer cannot have the whole request) or the method is GET or HEAD. It goes out twice at most.
+A connection that the peer closed before the request was written is found out first and not used. Streamed bodies are
+never sent again.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Client:
             self._beat = None
         for connection in list(self._connections):
             connection.fail(Broken("the client was closed", sent=True))
+        self._pools.clear()
         await asyncio.sleep(0)  # lets the transports close their sockets
 
     def _open_pool(self, origin: Origin) -> Pool:
@@ -78,7 +80,9 @@ class Client:
 
     def _opened(self, connection: Connection) -> None:
         self._connections.add(connection)
-        if self._beat is None:
+        if self._closed:
+            connection.fail(Broken("the client was closed", sent=False))
+        elif self._beat is None:
             self._schedule()
 
     def _schedule(self) -> None:

@@ -172,6 +172,7 @@ class Connection(asyncio.Protocol):
         self._keep_alive = False
         self._uploading = False
         self._paused = False
+        self._unsent = 0
 
     # The request
 
@@ -195,7 +196,7 @@ class Connection(asyncio.Protocol):
         self._method = method
         self.answered = self._finished = self._keep_alive = self._head_done = False
         self._headers = []
-        self._head_size = 0
+        self._head_size = self._unsent = 0
         transport = self._transport
         assert transport is not None
         if not isinstance(body, bytes):
@@ -257,7 +258,7 @@ class Connection(asyncio.Protocol):
         kind: TimeoutKind
         if now - self._started > self._timeouts.total:
             kind, limit = "total", self._timeouts.total
-        elif self._paused or self._uploading:
+        elif self._paused or self._uploading or self._sends_on(now):
             return
         elif not self.answered and now - self.last > self._timeouts.first_byte:
             kind, limit = "first_byte", self._timeouts.first_byte
@@ -266,6 +267,15 @@ class Connection(asyncio.Protocol):
         else:
             return
         self.fail(Timeout(kind, f"{self.origin} took longer than {limit:g} s ({kind})", sent=True))
+
+    def _sends_on(self, now: float) -> bool:
+        # While a large body still leaves, the answer is not waited for yet; a peer that stops taking it is.
+        left = 0 if self.answered or self._transport is None else self._transport.get_write_buffer_size()
+        if left == self._unsent:
+            return False
+        self._unsent = left
+        self.last = now
+        return True
 
     # asyncio's side
 
@@ -302,7 +312,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        self.write_failed = isinstance(exc, BrokenPipeError)
+        # A full write buffer means that a good part of the request never left.
+        self.write_failed = self._drained is not None or isinstance(exc, BrokenPipeError)
         self._pool.discard(self)
         self.resume_writing()
         response, self._response = self._response, None

@@ -139,6 +139,9 @@ class Pool:
                 raise ConnectFailed(f"cannot connect to {origin}: {error}") from error
             raise
         self._connecting -= 1
+        if connection.closed:
+            self._let_next_connect()
+            raise ConnectFailed(f"{origin} closed the connection at once")
         self._open.add(connection)
         self._opened(connection)
         return connection

@@ -9,14 +9,13 @@ HIDDEN = "[hidden]"
 
 #: Shapes of credentials: named ones first, so that the name stays readable and only the value goes.
 _PATTERNS = (
-    re.compile(r"(?i)\b(bearer|basic|token|key)(\s+)[A-Za-z0-9+/._~=-]{12,}"),
+    re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9+/._~=-]{12,}"),
+    re.compile(r"(?i)\b(token|key)(\s+)(?=\S*\d)[A-Za-z0-9+/._~=-]{12,}"),
     re.compile(
         r"(?i)((?:api[-_ ]?key|x-goog-api-key|xi-api-key|authorization|access[-_]?token|client[-_]?secret|secret"
         r"|password|signature|[?&](?:key|sig|token|x-amz-[a-z-]+))[\"']?\s*[:=]\s*[\"']?)(?!\[hidden\])[^\s\"'&,;}\])<>]{4,}"
     ),
-    re.compile(
-        r"()\b(?:sk|pk|rk|xai|gsk|fw|hf|r8|key|pplx|nvapi|glpat|ghp|gho|ghs|csk|tgp|dapi)[-_][A-Za-z0-9*_.-]{8,}"
-    ),
+    re.compile(r"()\b(?:sk|pk|rk|xai|gsk|fw|hf|r8|pplx|nvapi|glpat|ghp|gho|ghs|csk|tgp|dapi)[-_][A-Za-z0-9*_.-]{8,}"),
     re.compile(r"()\bAIza[A-Za-z0-9_-]{20,}"),
     re.compile(r"()\b(?:AKIA|ASIA)[A-Z0-9]{12,}"),
     re.compile(r"()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),

@@ -9,6 +9,7 @@ in its value replaces the bearer token, ``{model}`` in ``base_url`` is the route
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from openpollen.core.assets import (
     ImageRequest,
@@ -27,7 +28,6 @@ from openpollen.providers import failures, openai_chat, openai_media
 from openpollen.providers.adapter import Adapter
 from openpollen.providers.failures import Failure
 from openpollen.providers.openai_chat import CHAT_FIELDS, OpenAIFrames
-from openpollen.providers.openai_wire import extras
 
 #: Parameters of each operation that every host of this wire takes, by the names of the request types' fields.
 STANDARD: Mapping[Capability, frozenset[str]] = {
@@ -47,7 +47,7 @@ class OpenAICompatible:
     wire = "openai_compatible"
 
     def params(self, operation: Capability, provider: Provider, route: Route) -> frozenset[str]:
-        return STANDARD.get(operation, CHAT_FIELDS) | extras(provider, route)
+        return _params(operation, provider.params, route.params)
 
     def encode_chat(self, request: ChatRequest, route: Route, provider: Provider) -> Outgoing:
         return openai_chat.encode(request, route, provider)
@@ -101,6 +101,11 @@ class OpenAICompatible:
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Failure:
         return failures.from_answer(status, headers, body, provider)
+
+
+@lru_cache(maxsize=1024)
+def _params(operation: Capability, host: frozenset[str], model: frozenset[str]) -> frozenset[str]:
+    return STANDARD.get(operation, CHAT_FIELDS) | host | model
 
 
 ADAPTER: Adapter = OpenAICompatible()

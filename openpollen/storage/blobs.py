@@ -30,6 +30,10 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def part(self, name: str) -> Blobs:
+        """A folder within this one. Each table that names blobs has its own, so that none removes another's bytes."""
+        return Blobs(self._folder / name)
+
     async def put(self, data: bytes) -> str:
         """Stores bytes durably and returns their SHA-256 in hex. Raises ServiceUnavailable when the disk is full."""
         return await asyncio.to_thread(self.put_sync, data)

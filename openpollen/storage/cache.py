@@ -20,7 +20,7 @@ class Cache:
 
     def __init__(self, database: Database, blobs: Blobs, *, seconds: float = 30 * DAY) -> None:
         self._database = database
-        self._blobs = blobs
+        self._blobs = blobs.part("cache")
         self._seconds = seconds
 
     async def get(self, partition: str, key: str) -> Answer | None:

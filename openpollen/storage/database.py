@@ -94,11 +94,13 @@ class Database:
         self._writer.put(Job(future, None, fn=fn))
         return future.result()
 
-    def submit(self, handler: Handler[Item, T], item: Item) -> asyncio.Future[T]:
-        """Queues ``item`` for ``handler``, which gets every waiting item at once and has a result or error for each."""
+    def submit(self, handler: Handler[Item, T], item: Item, *, lazy: bool = False) -> asyncio.Future[T]:
+        """Queues ``item`` for ``handler``, which gets every waiting item at once and has a result or error for each.
+
+        ``lazy`` is for what nobody waits for: it goes along with the next commit, a few milliseconds later at most."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._writer.put(Job(future, loop, handler=handler, item=item))
+        self._writer.put(Job(future, loop, handler=handler, item=item, lazy=lazy))
         return future
 
     def submit_sync(self, handler: Handler[Item, T], item: Item) -> T:

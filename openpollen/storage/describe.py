@@ -1,4 +1,5 @@
-"""Writes ``docs/reference/tables.md`` from the schema: ``python -m openpollen.storage.describe > docs/reference/tables.md``."""
+"""Writes ``docs/reference/tables.md`` from the schema: ``python -m openpollen.storage.describe >
+docs/reference/tables.md``."""
 
 from __future__ import annotations
 

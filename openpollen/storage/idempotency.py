@@ -56,7 +56,7 @@ class Idempotency:
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
-        self._blobs = blobs
+        self._blobs = blobs.part("idempotency")
 
     async def begin(self, account: str, endpoint: str, key: str, body_hash: str) -> Begun:
         """Says what a request with this key is to do."""

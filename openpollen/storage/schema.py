@@ -110,6 +110,17 @@ login_links = Table(
     info=_doc("One-time sign-in links, stored hashed."),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("sessions_of_user", "user_id"),
+    info=_doc("Signed-in browsers; the cookie's value is stored hashed."),
+)
+
 limits = Table(
     "limits",
     metadata,

@@ -6,9 +6,9 @@ import asyncio
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
@@ -21,6 +21,7 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 #: Writes in one commit at most: bounds how long the file is locked for other processes.
 _BATCH = 256
+_LAZY_GAP = 0.005
 _LOCK_RETRY_SECONDS = 0.0005
 
 
@@ -50,7 +51,7 @@ class Handler(Protocol[ItemT_contra, ResultT_co]):
 class Job:
     """One queued write and where its outcome goes: a transaction ``fn``, or an ``item`` for a ``handler``."""
 
-    __slots__ = ("error", "fn", "future", "handler", "item", "loop", "value")
+    __slots__ = ("error", "fn", "future", "handler", "item", "lazy", "loop", "value")
 
     def __init__(
         self,
@@ -60,8 +61,10 @@ class Job:
         fn: Callable[[Connection], Any] | None = None,
         handler: Handler[Any, Any] | None = None,
         item: Any = None,
+        lazy: bool = False,
     ) -> None:
         self.future, self.loop, self.fn, self.handler, self.item = future, loop, fn, handler, item
+        self.lazy = lazy
         self.value: Any = None
         self.error: Exception | None = None
 
@@ -73,13 +76,18 @@ class Job:
 
 
 class Writer:
-    """Runs jobs in the order they came, but those of one handler together. A bad one fails alone."""
+    """Runs jobs in the order they came, but those of one handler together. A bad one fails alone.
+
+    A lazy job is one that nobody waits for: it goes along with the next commit, ``_LAZY_GAP`` seconds later at most.
+    """
 
     def __init__(self, engine: Engine, *, busy_seconds: float, commit_gap: float) -> None:
         self._engine = engine
         self._busy_seconds = busy_seconds
         self._commit_gap = commit_gap
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._queue: deque[Job] = deque()
+        self._wake = threading.Event()
+        self._patient = False
         self._stopped = False
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._loop, name="database-write", daemon=True)
@@ -88,34 +96,44 @@ class Writer:
     def put(self, job: Job) -> None:
         if self._stopped:
             raise ServiceUnavailable("The server is stopping. Try again in a moment.", retry_after=2)
-        self._queue.put(job)
+        self._queue.append(job)
+        if not (job.lazy and self._patient):
+            self._wake.set()
 
     def stop(self) -> None:
         """Finishes what is queued and ends the thread."""
         if not self._stopped:
             self._stopped = True
-            self._queue.put(None)
+            self._wake.set()
             self._thread.join()
 
     def _loop(self) -> None:
         committed = 0.0
         while True:
-            jobs = [self._queue.get()]
-            wait = committed + self._commit_gap - time.monotonic()
-            if wait > 0 and jobs[0] is not None:
-                time.sleep(wait)
-            while len(jobs) < _BATCH and jobs[-1] is not None:
-                try:
-                    jobs.append(self._queue.get_nowait())
-                except Empty:
-                    break
-            batch = [job for job in jobs if job is not None]
+            self._wake.wait()
+            self._wake.clear()
+            if not self._stopped:
+                if all(job.lazy for job in tuple(self._queue)):
+                    self._wait_for_company()
+                wait = committed + self._commit_gap - time.monotonic()
+                if wait > 0:
+                    time.sleep(wait)
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
             self._run(batch)
             committed = time.monotonic()
             _deliver(batch)
-            if len(batch) < len(jobs):
+            if self._queue:
+                self._wake.set()
+            elif self._stopped:
                 self._disconnect()
                 return
+
+    def _wait_for_company(self) -> None:
+        """Lets lazy jobs gather until one comes that somebody waits for, or their time is up."""
+        self._patient = True
+        self._wake.wait(_LAZY_GAP)
+        self._patient = False
+        self._wake.clear()
 
     def _run(self, batch: Sequence[Job]) -> None:
         if not batch:

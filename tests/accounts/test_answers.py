@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -41,7 +42,9 @@ def use(database: Database, user: User, rows: list[dict[str, Any]], price: int =
         for number, fields in enumerate(rows):
             request_id = f"r{number:04}"
             hold = await wallet.hold(HoldRequest(request_id, user.id, price))
-            row = UsageRow(**{"request_id": request_id, "user_id": user.id, "type": "generate.text", "model": "openai", **fields})
+            row = UsageRow(
+                **{"request_id": request_id, "user_id": user.id, "type": "generate.text", "model": "openai", **fields}
+            )
             await wallet.settle(hold, price, row)
 
     asyncio.run(work())
@@ -50,7 +53,12 @@ def use(database: Database, user: User, rows: list[dict[str, Any]], price: int =
 def test_profile(user: User) -> None:
     answer = views.profile(user, Tiers())
     assert list(answer) == ["name", "email", "githubUsername", "image", "tier", "createdAt", "nextResetAt"]
-    assert (answer["name"], answer["email"], answer["githubUsername"], answer["tier"]) == ("Ann", "ann@example.org", "ann", "seed")
+    assert (answer["name"], answer["email"], answer["githubUsername"], answer["tier"]) == (
+        "Ann",
+        "ann@example.org",
+        "ann",
+        "seed",
+    )
 
 
 def test_keys_and_key_and_balance(database: Database, user: User) -> None:
@@ -91,7 +99,9 @@ def test_the_wallet_is_shown_to_those_who_may_see_it(database: Database, user: U
 
 
 def test_a_usage_row_has_the_contracts_fields_in_order(database: Database, user: User) -> None:
-    units = Usage(input_tokens=5, cache_write_tokens=2, cached_input_tokens=1, output_tokens=7, reasoning_tokens=3, estimated=True)
+    units = Usage(
+        input_tokens=5, cache_write_tokens=2, cached_input_tokens=1, output_tokens=7, reasoning_tokens=3, estimated=True
+    )
     use(database, user, [{"units": units, "key_name": "k", "key_type": "secret", "response_ms": 12, "at": NOON * 1000}])
     page = database.read_sync(lambda c: report.rows(c, user.id, now=NOON))
     row = page.rows[0]
@@ -111,7 +121,7 @@ def test_following_the_cursor_skips_nothing_and_repeats_nothing(database: Databa
         seen: list[str] = []
         before: str | None = None
         while True:
-            page = database.read_sync(lambda c: report.rows(c, user.id, limit=limit, before=before, now=NOON))
+            page = database.read_sync(partial(report.rows, user_id=user.id, limit=limit, before=before, now=NOON))
             assert len(page.rows) <= limit
             seen += [row["request_id"] for row in page.rows]
             if page.next is None:
@@ -122,11 +132,16 @@ def test_following_the_cursor_skips_nothing_and_repeats_nothing(database: Databa
     assert len(everything) == len(times)
     for limit in range(1, 13):
         assert follow(limit, "next") == everything
-    for limit in range(6, 13):  # a second here has up to 5 rows: more than fit one page cannot be told apart by a timestamp
+    for limit in range(
+        6, 13
+    ):  # a second here has up to 5 rows: more than fit one page cannot be told apart by a timestamp
         assert follow(limit, "timestamp") == everything
 
 
-@pytest.mark.parametrize("before", ["2026-03-25T12:00:01Z", "2026-03-25 12:00:01", "2026-03-25T13:00:01 01:00", "2026-03-25T12:00:01.000+00:00"])
+@pytest.mark.parametrize(
+    "before",
+    ["2026-03-25T12:00:01Z", "2026-03-25 12:00:01", "2026-03-25T13:00:01 01:00", "2026-03-25T12:00:01.000+00:00"],
+)
 def test_before_takes_any_iso_timestamp(database: Database, user: User, before: str) -> None:
     use(database, user, [{"at": NOON * 1000}, {"at": NOON * 1000 + 2000}])
     page = database.read_sync(lambda c: report.rows(c, user.id, before=before, now=NOON))
@@ -163,7 +178,12 @@ def test_daily_sums_split_a_charge_exactly(database: Database, user: User) -> No
 
 def test_csv_has_the_contracts_header_and_no_formulas(database: Database, user: User) -> None:
     names = ["=cmd()", "+1", "-1", "@x", 'say "hi", all', "plain\nline", None]
-    use(database, user, [{"key_name": name, "at": NOON * 1000 - number * 1000} for number, name in enumerate(names)], price=1)
+    use(
+        database,
+        user,
+        [{"key_name": name, "at": NOON * 1000 - number * 1000} for number, name in enumerate(names)],
+        price=1,
+    )
     page = database.read_sync(lambda c: report.rows(c, user.id, now=NOON))
     text = report.to_csv(report.ROW_COLUMNS, page.rows)
     assert text.startswith("timestamp,type,model,api_key,api_key_type,meter_source,input_text_tokens,")

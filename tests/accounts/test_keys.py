@@ -60,7 +60,9 @@ def test_an_unknown_a_mistyped_and_a_foreign_word_are_401(database: Database) ->
 
 
 def test_authentication_tells_who_calls(database: Database, user: User) -> None:
-    key, value = make(database, user, models=["flux", "openai", "flux"], scopes=["usage", "account:profile", "nonsense"], budget="1.5")
+    key, value = make(
+        database, user, models=["flux", "openai", "flux"], scopes=["usage", "account:profile", "nonsense"], budget="1.5"
+    )
     who = caller(database, value)
     assert (who.user, who.key_id, who.models, who.scopes) == (user, key.id, {"flux", "openai"}, {"usage", "profile"})
     assert who.budget is not None
@@ -94,7 +96,10 @@ def test_a_key_ends_with_its_parent_and_grandparent(database: Database, user: Us
     top = caller(database, make(database, user, scopes=["keys"])[1])
     middle_key, middle = make(database, user, top)
     below_key, below = make(database, user, caller(database, middle))
-    assert set(database.write_sync(lambda c: api_keys.revoke_key(c, middle_key.id, caller=top))) == {middle_key.id, below_key.id}
+    assert set(database.write_sync(lambda c: api_keys.revoke_key(c, middle_key.id, caller=top))) == {
+        middle_key.id,
+        below_key.id,
+    }
     assert refused(database, below) is None
     assert refused(database, middle) is None
 
@@ -157,7 +162,12 @@ def test_last_use_is_noted(database: Database, user: User) -> None:
 
 
 def test_a_publishable_key_carries_no_scope_but_profile_and_manages_nothing(database: Database, user: User) -> None:
-    who = caller(database, make(database, user, type="publishable", scopes=["profile", "usage", "keys"], origins=["https://A.example/"])[1])
+    who = caller(
+        database,
+        make(database, user, type="publishable", scopes=["profile", "usage", "keys"], origins=["https://A.example/"])[
+            1
+        ],
+    )
     assert who.scopes == {"profile"}
     assert who.limited
     with pytest.raises(Forbidden):
@@ -195,7 +205,12 @@ def test_a_key_revokes_neither_itself_nor_what_is_above_it_nor_foreign_keys(data
     foreign, _ = make(database, stranger)
     parent = caller(database, make(database, user, scopes=["keys"])[1])
     child = caller(database, make(database, user, parent)[1])
-    for key_id, error in ((child.key_id, BadRequest), (parent.key_id, BadRequest), (foreign.id, NotFound), ("key_0", NotFound)):
+    for key_id, error in (
+        (child.key_id, BadRequest),
+        (parent.key_id, BadRequest),
+        (foreign.id, NotFound),
+        ("key_0", NotFound),
+    ):
         with pytest.raises(error):
             database.write_sync(lambda c, key_id=key_id: api_keys.revoke_key(c, key_id, caller=child))
 
@@ -254,9 +269,13 @@ def test_a_user_name_is_printable_and_short(database: Database, name: str) -> No
         database.write_sync(lambda c: create_user(c, name, tier="microbe"))
 
 
-def test_user_names_are_unique_whatever_their_case_and_users_are_found_by_name_or_id(database: Database, user: User) -> None:
+def test_user_names_are_unique_whatever_their_case_and_users_are_found_by_name_or_id(
+    database: Database, user: User
+) -> None:
     with pytest.raises(Conflict):
         database.write_sync(lambda c: create_user(c, "ANN", tier="microbe"))
-    assert database.read_sync(lambda c: find_user(c, "ann")) == database.read_sync(lambda c: find_user(c, user.id)) == user
+    assert (
+        database.read_sync(lambda c: find_user(c, "ann")) == database.read_sync(lambda c: find_user(c, user.id)) == user
+    )
     with pytest.raises(NotFound):
         database.read_sync(lambda c: find_user(c, "nobody"))

@@ -167,7 +167,9 @@ def test_two_redemptions_at_once_are_one(database: Database, user: User) -> None
     token = database.write_sync(lambda c: create_link(c, user.id))
 
     async def work() -> list[object]:
-        return await asyncio.gather(*(database.write(lambda c: redeem_link(c, token)) for _ in range(10)), return_exceptions=True)
+        return await asyncio.gather(
+            *(database.write(lambda c: redeem_link(c, token)) for _ in range(10)), return_exceptions=True
+        )
 
     outcomes = asyncio.run(work())
     assert sum(isinstance(outcome, User) for outcome in outcomes) == 1

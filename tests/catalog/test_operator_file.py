@@ -162,6 +162,12 @@ def test_routes_with_different_prices_are_warned_about(tmp_path: Path) -> None:
     assert catalog(tmp_path, ISSUE_EXAMPLE).warnings == ()
 
 
+def test_a_price_for_what_is_never_measured_is_warned_about(tmp_path: Path) -> None:
+    found = catalog(tmp_path, ISSUE_EXAMPLE.replace("per =", 'second = "1", per ='))
+    assert len(found.warnings) == 1
+    assert "lab-chat price: second" in found.warnings[0]
+
+
 def test_the_revision_follows_prices_and_routes(tmp_path: Path) -> None:
     plain = registry(tmp_path, ISSUE_EXAMPLE).revision
     assert registry(tmp_path, ISSUE_EXAMPLE).revision == plain

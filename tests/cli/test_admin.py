@@ -53,7 +53,18 @@ def test_a_user_is_made_listed_and_given_credit(run: Polli) -> None:
 
 def test_a_key_is_shown_once_works_and_is_revoked_under_a_running_server(run: Polli, tmp_path: Path) -> None:
     run("user", "create", "Bob")
-    words = ["--user", "Bob", "--name", "k", "--permissions", "balance,keys", "--models", "flux, openai", "--budget", "0.5"]
+    words = [
+        "--user",
+        "Bob",
+        "--name",
+        "k",
+        "--permissions",
+        "balance,keys",
+        "--models",
+        "flux, openai",
+        "--budget",
+        "0.5",
+    ]
     made = answer(run("key", "create", *words, "--expires-in", "60", "--json"))
     assert list(made)[:9] == ["id", "key", "name", "type", "prefix", "start", "expiresAt", "expiresIn", "permissions"]
     assert made["permissions"] == {"models": ["flux", "openai"], "account": ["balance", "keys"]}
@@ -63,7 +74,11 @@ def test_a_key_is_shown_once_works_and_is_revoked_under_a_running_server(run: Po
         authenticator = Authenticator(server)
         who = await authenticator.authenticate(made["key"])
         assert (who.key_id, who.models, who.scopes) == (made["id"], {"flux", "openai"}, {"balance", "keys"})
-        assert answer(run("key", "revoke", made["id"], "--json")) == {"success": True, "id": made["id"], "revoked": [made["id"]]}
+        assert answer(run("key", "revoke", made["id"], "--json")) == {
+            "success": True,
+            "id": made["id"],
+            "revoked": [made["id"]],
+        }
         async with asyncio.timeout(5):
             with pytest.raises(Unauthorized):  # noqa: PT012 - it must turn within a second or so
                 while True:
@@ -77,17 +92,51 @@ def test_a_key_is_shown_once_works_and_is_revoked_under_a_running_server(run: Po
 
 def test_publishable_keys(run: Polli) -> None:
     run("user", "create", "Bob")
-    app = answer(run("key", "create", "--user", "Bob", "--name", "app", "--type", "publishable", "--app-url", "https://a.example", "--json"))
+    app = answer(
+        run(
+            "key",
+            "create",
+            "--user",
+            "Bob",
+            "--name",
+            "app",
+            "--type",
+            "publishable",
+            "--app-url",
+            "https://a.example",
+            "--json",
+        )
+    )
     assert (app["prefix"], app["pollenBudget"], app["metadata"]["appUrl"]) == ("pk_", 0, "https://a.example")
-    plain = answer(run("key", "create", "--user", "Bob", "--name", "web", "--type", "publishable", "--permissions", "usage", "--json"))
-    assert (plain["pollenBudget"], plain["permissions"], plain["metadata"]["plaintextKey"]) == (None, None, plain["key"])
+    plain = answer(
+        run(
+            "key",
+            "create",
+            "--user",
+            "Bob",
+            "--name",
+            "web",
+            "--type",
+            "publishable",
+            "--permissions",
+            "usage",
+            "--json",
+        )
+    )
+    assert (plain["pollenBudget"], plain["permissions"], plain["metadata"]["plaintextKey"]) == (
+        None,
+        None,
+        plain["key"],
+    )
 
 
 def test_a_login_link_signs_its_user_in(run: Polli, tmp_path: Path) -> None:
     assert run("login-link").exit_code == 3
     run("user", "create", "Root", "--admin")
     run("user", "create", "Bob")
-    (tmp_path / "data" / "server.json").write_text(json.dumps({"url": "http://127.0.0.1:4711", "pid": 1, "version": "0"}))
+    (tmp_path / "data" / "server.json").write_text(
+        json.dumps({"url": "http://127.0.0.1:4711", "pid": 1, "version": "0"})
+    )
     for words, name in (([], "Root"), (["Bob"], "Bob")):
         link = answer(run("login-link", *words, "--json"))
         assert link["name"] == name
@@ -164,6 +213,17 @@ def test_options_beat_the_environment_and_the_file_is_read(run: Polli, tmp_path:
 
 
 def test_the_command_itself_runs(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "openpollen", "admin", "user", "create", "Bob", "--data", str(tmp_path / "new"), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "openpollen",
+        "admin",
+        "user",
+        "create",
+        "Bob",
+        "--data",
+        str(tmp_path / "new"),
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["name"] == "Bob"

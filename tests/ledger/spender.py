@@ -1,6 +1,6 @@
 """A worker for the tests of several processes: holds and settles, and prints each request id once its charge is on disk.
 
-    python spender.py FOLDER WORKER CALLS        CALLS 0 means for ever
+python spender.py FOLDER WORKER CALLS        CALLS 0 means for ever
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def charges(lines: list[str]) -> dict[str, int]:
 
 def booked(database: Database) -> dict[str, int]:
     rows = database.read_sync(lambda c: c.exec_driver_sql("SELECT request_id, charged FROM usage").all())
-    return {request_id: charged for request_id, charged in rows}
+    return dict(map(tuple, rows))
 
 
 @pytest.mark.parametrize("credit", [600, 5000], ids=["the wallet ends first", "the key budget ends first"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from openpollen.core.errors import BadRequest, Conflict, PaymentRequired
+from openpollen.core.errors import BadRequest, Conflict, PaymentRequired, ServiceUnavailable
 from openpollen.core.usage import Usage
 from openpollen.ledger.entries import Balances, Hold, HoldRequest, KeyBudget
 from openpollen.ledger.verify import verify
@@ -47,7 +47,11 @@ def test_a_hold_takes_tier_then_crypto_then_pack_and_settlement_gives_the_rest_b
         wallet = Wallet(database)
         await fill(wallet, tier=3, crypto=4, pack=10)
         hold = await wallet.hold(ask("r1", 9))
-        assert [(leg.account, leg.amount) for leg in hold.legs] == [("usr_1/tier", 3), ("usr_1/crypto", 4), ("usr_1/pack", 2)]
+        assert [(leg.account, leg.amount) for leg in hold.legs] == [
+            ("usr_1/tier", 3),
+            ("usr_1/crypto", 4),
+            ("usr_1/pack", 2),
+        ]
         assert (await wallet.balances(USER)).available == 8
         paid = await wallet.settle(hold, 5, row("r1"))
         assert paid == Paid(5, (("tier", 3), ("crypto", 2)))
@@ -179,6 +183,41 @@ def test_a_second_settlement_changes_nothing_and_answers_as_the_first(database: 
         assert {paid.charged for paid in again} == {first.charged} == {7}
         await wallet.release(hold)
         assert await wallet.balances(USER) == Balances(pack=93)
+
+    run(database, work())
+
+
+def test_settlements_of_one_call_at_the_same_moment_are_one(database: Database) -> None:
+    async def work() -> None:
+        wallet = Wallet(database)
+        await fill(wallet, pack=100)
+        holds = [await wallet.hold(ask(f"r{number}", 10)) for number in range(3)]
+        prices = [(hold, price) for hold in holds for price in (4, 5, 6)]
+        await asyncio.gather(*(wallet.settle(hold, price, row(hold.request.request_id)) for hold, price in prices))
+        assert await wallet.balances(USER) == Balances(pack=88)
+
+    run(database, work())
+
+
+def test_a_full_disk_refuses_calls_and_loses_no_money(database: Database) -> None:
+    async def work() -> None:
+        wallet = Wallet(database)
+        await fill(wallet, pack=1_000_000)
+
+        def fill_the_disk(connection: Connection) -> None:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
+
+        await database.write(fill_the_disk)
+        charged = 0
+        with pytest.raises(ServiceUnavailable) as fault:
+            for number in range(10_000):
+                hold = await wallet.hold(ask(f"r{number}", 5))
+                charged += (await wallet.settle(hold, 3, row(f"r{number}"))).charged
+        assert fault.value.reason == "disk_full"
+        assert charged > 0
+        await wallet.reclaim(None)
+        assert await wallet.balances(USER) == Balances(pack=1_000_000 - charged)
 
     run(database, work())
 
@@ -382,12 +421,17 @@ def test_a_late_settlement_counts_in_the_period_of_its_hold(database: Database) 
         yesterday = "key_1/day:2020-01-01"
 
         def age(connection: Connection) -> None:
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+            today = budget.account(int(time.time() * 1000))
             for table, column in (("ledger_accounts", "id"), ("holds", "account_id"), ("transfers", "credit")):
-                today = budget.account(int(time.time() * 1000))
                 connection.exec_driver_sql(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (yesterday, today))
 
-        database.write_sync(lambda c: (c.exec_driver_sql("PRAGMA defer_foreign_keys = ON"), age(c)) and None)
-        old = Hold(hold.request, 6, tuple(type(leg)(yesterday if "day:" in leg.account else leg.account, leg.amount) for leg in hold.legs))
+        database.write_sync(age)
+        old = Hold(
+            hold.request,
+            6,
+            tuple(type(leg)(yesterday if "day:" in leg.account else leg.account, leg.amount) for leg in hold.legs),
+        )
         await wallet.settle(old, 6, row("r1"))
         assert database.read_sync(lambda connection: remaining(connection, budget)) == 10
 

@@ -106,7 +106,9 @@ def test_text_documents_and_the_rest(data: bytes, media_type: str) -> None:
     assert sniff(data) == media_type
 
 
-@pytest.mark.parametrize("markup", [b"<!DOCTYPE html><script>alert(1)</script>", b"<svg xmlns='http://www.w3.org/2000/svg'/>"])
+@pytest.mark.parametrize(
+    "markup", [b"<!DOCTYPE html><script>alert(1)</script>", b"<svg xmlns='http://www.w3.org/2000/svg'/>"]
+)
 def test_markup_is_never_more_than_text(markup: bytes) -> None:
     assert sniff(markup) == "text/plain"
     assert not INLINE & {"text/html", "image/svg+xml", "application/xml"}
@@ -119,6 +121,8 @@ def test_inline_types_have_an_extension_and_others_are_downloads() -> None:
     assert extension(UNKNOWN) == "bin"
 
 
-@given(st.binary(max_size=64) | st.sampled_from([b"RIFF", b"\xff\xf1", b"\x00\x00\x00\x1cftyp", b"BM"]).map(lambda b: b))
+@given(
+    st.binary(max_size=64) | st.sampled_from([b"RIFF", b"\xff\xf1", b"\x00\x00\x00\x1cftyp", b"BM"]).map(lambda b: b)
+)
 def test_any_bytes_have_a_type(data: bytes) -> None:
     assert sniff(data) in INLINE | {UNKNOWN}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openpollen.core.errors import BadRequest, Conflict, NotFound, PayloadTooLarge
+from openpollen.core.errors import BadRequest, Conflict, NotFound, PayloadTooLarge, RateLimited
 from openpollen.media.store import MediaStore
 from openpollen.storage.blobs import Blobs
 from openpollen.storage.database import Database
@@ -15,7 +15,7 @@ from openpollen.storage.database import Database
 
 @pytest.fixture
 def store(database: Database, tmp_path: Path) -> MediaStore:
-    return MediaStore(database, Blobs(tmp_path / "blobs"), max_bytes=1000, days=14)
+    return MediaStore(database, Blobs(tmp_path / "blobs"), max_bytes=1000)
 
 
 def files(tmp_path: Path) -> int:
@@ -38,7 +38,9 @@ def test_a_file_is_found_under_the_first_half_of_its_hash(store: MediaStore) -> 
     asyncio.run(work())
 
 
-def test_duplicate_speaks_of_the_callers_own_earlier_upload_and_renews_it(store: MediaStore, database: Database) -> None:
+def test_duplicate_speaks_of_the_callers_own_earlier_upload_and_renews_it(
+    store: MediaStore, database: Database
+) -> None:
     async def work() -> None:
         first = await store.put(b"hello", "usr_1")
         change(database, "UPDATE media SET expires_at = expires_at - 1000000")
@@ -68,7 +70,9 @@ def test_the_bytes_go_with_the_last_reference(store: MediaStore, tmp_path: Path)
     asyncio.run(work())
 
 
-def test_what_has_expired_is_gone_and_the_sweep_removes_its_bytes(store: MediaStore, database: Database, tmp_path: Path) -> None:
+def test_what_has_expired_is_gone_and_the_sweep_removes_its_bytes(
+    store: MediaStore, database: Database, tmp_path: Path
+) -> None:
     async def work() -> None:
         made = await store.put(b"hello", "usr_1")
         await store.put(b"other", "usr_1")
@@ -118,6 +122,23 @@ def test_limits(store: MediaStore) -> None:
                 await store.head(address)
         with pytest.raises(NotFound):
             await store.head("0" * 16)
+
+    asyncio.run(work())
+
+
+def test_an_account_keeps_and_adds_only_so_much(database: Database, tmp_path: Path) -> None:
+    async def work() -> None:
+        store = MediaStore(database, Blobs(tmp_path / "blobs"), account_bytes=100, account_per_minute=3)
+        await store.put(bytes(60), "usr_1")
+        with pytest.raises(PayloadTooLarge):
+            await store.put(bytes(41), "usr_1")
+        assert files(tmp_path) == 1
+        await store.put(bytes(41), "usr_2")
+        await store.put(b"a", "usr_1")
+        await store.put(b"b", "usr_1")
+        with pytest.raises(RateLimited):
+            await store.put(b"c", "usr_1")
+        await store.put(b"made here", "usr_1", limit=False)
 
     asyncio.run(work())
 

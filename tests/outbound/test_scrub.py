@@ -41,6 +41,9 @@ def test_credentials_by_their_shape(text: str, secret: str) -> None:
         "Rate limit reached for tokens per minute",
         "Invalid value: 'squirrel'. Supported values are: 'system', 'user'.",
         "invalid key: messages[0].content",
+        "Unknown key frequency_penalty",
+        "Unexpected token response_format.json_schema",
+        "key_budget_exhausted",
         "https://example.com/path?size=10 is no image",
     ],
 )

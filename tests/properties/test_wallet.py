@@ -9,17 +9,27 @@ from typing import Any, cast
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
 
 from openpollen.ledger import journal, wallet
-from openpollen.ledger.entries import BUCKETS, Hold, HoldRequest, KeyBudget, Short
+from openpollen.ledger.entries import Hold, HoldRequest, KeyBudget, Short
 from openpollen.ledger.verify import verify
 from openpollen.storage.database import Connection, Database
 from openpollen.usage.record import Paid, UsageRow
 
 USER = "usr_1"
-ROOT = KeyBudget("key_root", 60)
-CHILD = KeyBudget("key_child", 25)
+BUCKETS = ("tier", "crypto", "pack")
+ROOT = KeyBudget("key_root", 30)
+CHILD = KeyBudget("key_child", 20)
 CHAINS: tuple[tuple[KeyBudget, ...], ...] = ((), (ROOT,), (CHILD, ROOT))
 SMALL = st.integers(0, 30)
 
@@ -57,6 +67,12 @@ class WalletMachine(RuleBasedStateMachine):
     def submit(self, entry: journal.Entry) -> Any:
         return self.database.submit_sync(journal.run, entry)
 
+    @initialize(amounts=st.tuples(SMALL, SMALL, SMALL))
+    def fill(self, amounts: tuple[int, int, int]) -> None:
+        for bucket, amount in zip(BUCKETS, amounts, strict=True):
+            if amount:
+                self.grant(amount, bucket)
+
     @rule(amount=st.integers(1, 40), bucket=st.sampled_from(BUCKETS))
     def grant(self, amount: int, bucket: str) -> None:
         self.database.write_sync(lambda c: wallet.grant(c, USER, amount, bucket, "grant", "test"))
@@ -69,14 +85,18 @@ class WalletMachine(RuleBasedStateMachine):
         self.balance[f"{USER}/tier"] += added
 
     @rule(target=holds, amount=SMALL, chain=st.sampled_from(CHAINS), paid=st.booleans(), cap=st.none() | SMALL)
-    def hold(self, amount: int, chain: tuple[KeyBudget, ...], paid: bool, cap: int | None) -> Hold | None:
+    def hold(
+        self, amount: int, chain: tuple[KeyBudget, ...], paid: bool, cap: int | None
+    ) -> Hold | MultipleResults[Hold]:
         self.count += 1
         request = HoldRequest(f"r{self.count}", USER, amount, budgets=chain, paid_only=paid, max_cost=cap)
         outcome = cast("Hold | Short", self.submit(journal.Open(request, "worker")))
-        room = min([sum(map(self.free, self.spendable(request))), *map(self.free, self.budgets(request))]) if amount else 0
+        room = (
+            min([sum(map(self.free, self.spendable(request))), *map(self.free, self.budgets(request))]) if amount else 0
+        )
         if isinstance(outcome, Short):
             assert amount > room, "refused while there was room"
-            return None
+            return multiple()
         assert amount <= room, "held what was not there"
         legs = {leg.account: leg.amount for leg in outcome.legs}
         left = amount
@@ -90,9 +110,7 @@ class WalletMachine(RuleBasedStateMachine):
         return outcome
 
     @rule(target=ended, hold=consumes(holds), price=st.integers(0, 50))
-    def settle(self, hold: Hold | None, price: int) -> tuple[Hold, Paid] | None:
-        if hold is None:
-            return None
+    def settle(self, hold: Hold, price: int) -> tuple[Hold, Paid]:
         request = hold.request
         reclaimed = bool(hold.legs) and request.request_id not in self.open
         self.open.pop(request.request_id, None)
@@ -112,16 +130,14 @@ class WalletMachine(RuleBasedStateMachine):
         return hold, paid
 
     @rule(hold=consumes(holds))
-    def release(self, hold: Hold | None) -> None:
-        if hold is not None:
-            self.open.pop(hold.request.request_id, None)
-            self.submit(journal.Close(hold, 0, None))
+    def release(self, hold: Hold) -> None:
+        self.open.pop(hold.request.request_id, None)
+        self.submit(journal.Close(hold, 0, None))
 
     @rule(done=ended, price=SMALL)
-    def replay(self, done: tuple[Hold, Paid] | None, price: int) -> None:
-        if done is not None:
-            again = self.submit(journal.Close(done[0], price, _row(done[0].request.request_id)))
-            assert (again.charged, again.measured) == (done[1].charged, done[1].measured)
+    def replay(self, done: tuple[Hold, Paid], price: int) -> None:
+        again = self.submit(journal.Close(done[0], price, _row(done[0].request.request_id)))
+        assert (again.charged, again.measured) == (done[1].charged, done[1].measured)
 
     @rule(reclaim=st.booleans())
     def crash(self, reclaim: bool) -> None:
@@ -150,7 +166,11 @@ def _row(request_id: str) -> UsageRow:
 def _look(connection: Connection) -> tuple[dict[str, tuple[int, int]], list[str], dict[str, int]]:
     rows = connection.exec_driver_sql("SELECT id, balance, held FROM ledger_accounts").all()
     charged = connection.exec_driver_sql("SELECT request_id, charged FROM usage").all()
-    return {row[0]: (row[1], row[2]) for row in rows}, verify(connection)["problems"], {row[0]: row[1] for row in charged}
+    return (
+        {row[0]: (row[1], row[2]) for row in rows},
+        verify(connection)["problems"],
+        {row[0]: row[1] for row in charged},
+    )
 
 
 WalletMachine.TestCase.settings = settings(

@@ -64,7 +64,9 @@ def test_every_migration_reads_for_both_databases() -> None:
 
 def test_opening_again_changes_nothing_and_a_newer_database_is_refused(tmp_path: Path, database: Database) -> None:
     assert database.write_sync(migrate.upgrade) == []
-    database.write_sync(lambda c: c.execute(text("INSERT INTO migrations (name, at) VALUES ('9999_later.sql', 1)")).rowcount)
+    database.write_sync(
+        lambda c: c.execute(text("INSERT INTO migrations (name, at) VALUES ('9999_later.sql', 1)")).rowcount
+    )
     with pytest.raises(ServiceUnavailable, match="newer version"):
         Database.open(tmp_path)
 
@@ -81,7 +83,9 @@ def test_a_failing_transaction_leaves_no_trace_and_its_neighbours_stand(database
 
     async def work() -> list[object]:
         writes = [database.write(lambda c, n=n: add(c, f"k{n}")) for n in range(10)]
-        return await asyncio.gather(*writes, database.write(half), database.write(lambda c: add(c, "k10")), return_exceptions=True)
+        return await asyncio.gather(
+            *writes, database.write(half), database.write(lambda c: add(c, "k10")), return_exceptions=True
+        )
 
     outcomes = asyncio.run(work())
     assert isinstance(outcomes[10], Conflict)
@@ -171,7 +175,10 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_two_processes_that_open_a_new_folder_at_once_agree(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from openpollen.storage.database import Database; Database.open(pathlib.Path(sys.argv[1])).close()"
+    code = (
+        "import sys, pathlib; from openpollen.storage.database import Database; "
+        "Database.open(pathlib.Path(sys.argv[1])).close()"
+    )
     processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "new")]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
 

@@ -59,7 +59,9 @@ def test_a_blob_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", [SMALL, LARGE], ids=["in the row", "as a blob"])
-def test_the_cache_gives_back_what_it_got_to_its_partition_only(database: Database, blobs: Blobs, answer: Answer) -> None:
+def test_the_cache_gives_back_what_it_got_to_its_partition_only(
+    database: Database, blobs: Blobs, answer: Answer
+) -> None:
     async def work() -> None:
         cache = Cache(database, blobs)
         await cache.put("usr_1", "key", SMALL)
@@ -72,7 +74,9 @@ def test_the_cache_gives_back_what_it_got_to_its_partition_only(database: Databa
     asyncio.run(work())
 
 
-def test_the_cache_forgets_after_its_time_and_shared_bytes_go_with_the_last(database: Database, blobs: Blobs, tmp_path: Path) -> None:
+def test_the_cache_forgets_after_its_time_and_shared_bytes_go_with_the_last(
+    database: Database, blobs: Blobs, tmp_path: Path
+) -> None:
     async def work() -> None:
         cache = Cache(database, blobs)
         await cache.put("usr_1", "key", LARGE)
@@ -99,7 +103,9 @@ def test_a_cached_answer_whose_bytes_are_gone_is_a_miss(database: Database, blob
 
 
 @pytest.mark.parametrize("answer", [SMALL, LARGE], ids=["in the row", "as a blob"])
-def test_of_many_equal_requests_one_works_and_the_rest_get_its_answer(database: Database, blobs: Blobs, answer: Answer) -> None:
+def test_of_many_equal_requests_one_works_and_the_rest_get_its_answer(
+    database: Database, blobs: Blobs, answer: Answer
+) -> None:
     async def work() -> None:
         store = Idempotency(database, blobs)
         begun = await asyncio.gather(*(store.begin("usr_1", "/v1/x", "k", "hash") for _ in range(20)))
@@ -113,7 +119,9 @@ def test_of_many_equal_requests_one_works_and_the_rest_get_its_answer(database: 
         assert await store.begin("usr_1", "/v1/x", "k", "hash") == Replay(answer)
         assert await store.begin("usr_1", "/v1/x", "k", "other") == Conflict()
         await store.abandon(tickets[0])
-        assert await store.begin("usr_1", "/v1/x", "k", "hash") == Replay(answer), "a finished answer cannot be abandoned"
+        assert await store.begin("usr_1", "/v1/x", "k", "hash") == Replay(answer), (
+            "a finished answer cannot be abandoned"
+        )
         age(database, "idempotency", expires_at=1)
         await store.sweep()
         assert isinstance(await store.begin("usr_1", "/v1/x", "k", "other"), New)
@@ -133,7 +141,9 @@ def test_a_failed_request_frees_its_key_and_a_dead_worker_loses_it(database: Dat
         assert isinstance(third, New)
         assert not await store.renew(second)
         await store.finish(second, SMALL)
-        assert await store.begin("usr_1", "/v1/x", "k", "hash") == InFlight(), "the late one must not answer for the new"
+        assert await store.begin("usr_1", "/v1/x", "k", "hash") == InFlight(), (
+            "the late one must not answer for the new"
+        )
 
     asyncio.run(work())
 

@@ -86,7 +86,7 @@ def _mode(style: Style, mood: Mood, rng: Random) -> str:
         return mood.mode
     if style.colour == "phrygian":
         return "phrygian"
-    usual = style.mode if rng.random() < 0.8 else ("minor" if style.mode == "major" else "major")
+    usual = style.mode if rng.random() < 0.88 else ("minor" if style.mode == "major" else "major")
     return "mixolydian" if style.colour == "blues" and usual == "major" else usual
 
 

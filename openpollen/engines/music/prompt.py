@@ -87,10 +87,24 @@ def _style_of_mood(text: str) -> str:
     """A style for prompts that name none but say something that has a sound."""
     hints = {
         "ambient": ("ocean", "sea", "rain", "stars", "galaxy", "night sky", "forest", "underwater", "dream"),
-        "cinematic": ("dragon", "war", "kingdom", "knight", "storm", "castle", "victory", "hero", "ominous", "horror"),
+        "cinematic": (
+            "dragon",
+            "war",
+            "kingdom",
+            "knight",
+            "storm",
+            "castle",
+            "hero",
+            "ominous",
+            "horror",
+            "spooky",
+            "halloween",
+            "haunted",
+        ),
         "synthwave": ("city", "car", "drive", "driving", "robot", "future", "sci-fi"),
-        "folk": ("village", "farm", "mountain", "meadow", "river", "countryside"),
+        "folk": ("village", "farm", "mountain", "meadow", "river", "countryside", "ukulele", "banjo", "mandolin"),
         "classical": ("elegant", "royal", "palace", "piano", "violin", "cello", "harp", "quartet"),
+        "lullaby": ("music box", "celesta", "sleepy"),
         "rock": ("electric guitar", "stadium", "motorcycle"),
         "jazz": ("saxophone", "sax", "coffee", "cafe", "bar", "whiskey", "noir"),
     }

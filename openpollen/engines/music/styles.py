@@ -170,7 +170,7 @@ STYLES: dict[str, Style] = {
         ("cinematic", "epic", "trailer", "orchestral", "soundtrack", "film", "movie", "heroic", "battle", "adventure", "fantasy"),
         (84, 112),
         ("I V vi IV", "I bVII IV I", "vi IV I V"), ("i bVI bIII bVII", "i bVI iv V", "iv bVI i bVII"),
-        ("french horn", "violin", "trumpet"), ("strings", "brass"), ("cello", "timpani"),
+        ("french horn", "violin", "trumpet"), ("strings", "brass"), ("cello",),
         "ostinato", "long", mode="minor", pad=("strings", "choir"), kit="orchestra", loose=7, density=0.42, reverb=0.32,
         ending="bVII",
         drums={"lowtom": "X.....x.X...x.x.", "snare": "o.ooo.ooo.ooo.oo", "kick": "X.......X......."},

@@ -34,6 +34,7 @@ PAINTED = {
     "rock": "rock",
     "table": "table",
     "shelf": "shelf",
+    "sofa": "sofa",
     "bench": "bench",
     "fence": "fence",
     "lamp-post": "lamp-post",

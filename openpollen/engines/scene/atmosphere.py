@@ -33,9 +33,7 @@ class Air:
     low_sun: bool
 
 
-def _air(
-    sky: tuple[str, str, str], sun: str, glow: str, clouds: tuple[str, str], ambient: str, strength: float
-) -> Air:
+def _air(sky: tuple[str, str, str], sun: str, glow: str, clouds: tuple[str, str], ambient: str, strength: float) -> Air:
     return Air(
         zenith=rgb(sky[0]),
         middle=rgb(sky[1]),
@@ -82,7 +80,7 @@ def air_of(plan: Plan) -> Air:
         cloud_lit=blend(base.cloud_lit, scale(cool, 1.25), cover * 0.75),
         cloud_dark=blend(base.cloud_dark, scale(cool, 0.62), cover * 0.75),
         ambient=blend(base.ambient, scale(cool, 0.95), cover * 0.5),
-        strength=base.strength * (1 - 0.55 * cover),
+        strength=base.strength * (1 - 0.45 * cover),
         overcast=cover,
         murk=_MURK[plan.weather],
         stars=(1.0 if night else 0.35 if plan.time == "dusk" else 0.0) * max(0.0, 1 - cover * 1.3),

@@ -108,9 +108,7 @@ def wisps(rng: Rng, h: int, w: int, horizon: float, air: Air, sun: tuple[float, 
     return _coloured(f32(alpha), f32(np.full_like(alpha, 0.85)), air, sun, horizon, h, w)
 
 
-def _coloured(
-    alpha: Array, lit: Array, air: Air, sun: tuple[float, float], horizon: float, h: int, w: int
-) -> Array:
+def _coloured(alpha: Array, lit: Array, air: Air, sun: tuple[float, float], horizon: float, h: int, w: int) -> Array:
     ch, cw = alpha.shape
     v = (np.arange(ch, dtype=np.float32)[:, None] + 0.5) / ch
     u = (np.arange(cw, dtype=np.float32)[None, :] + 0.5) / cw

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from . import lettering
 from .art import draw
 from .icons import icons
-from .layout import Figure, Spot, arrange
+from .layout import Spot, arrange
 from .lighting import ground_color, in_air, is_dark, lit, panes, windows_lit
-from .paint import f32, over, resize
+from .paint import f32, over
 from .shadows import afloat, cast, contact, glow, reflect
+from .stacking import Figure
 from .traits import trait
 from .types import Array, Plan, Rgb, Sprite, Stage
 
@@ -20,17 +23,23 @@ WINDOW_LIGHT: Rgb = (1.0, 0.75, 0.4)
 
 def place(plan: Plan, stage: Stage, rng: np.random.Generator) -> list[Sprite]:
     """Every figure of the plan drawn in the scene's light and set on the stage, in painting order."""
+    return sprites_at(arrange(plan, stage, rng), plan, stage)
+
+
+def sprites_at(spots: list[Spot], plan: Plan, stage: Stage) -> list[Sprite]:
+    """The figures of groups that have their spots, drawn in the scene's light, in painting order."""
     sprites: list[Sprite] = []
     text_left = plan.text
-    for spot in arrange(plan, stage, rng):
+    for spot in spots:
+        sink = _sink(spot)
         for figure in sorted(spot.group.figures, key=lambda f: f.order):
             words = text_left if lettering.carries_text(figure.key) else ""
             text_left = "" if words else text_left
-            sprites.append(_sprite(plan, stage, spot, figure, words))
+            sprites.append(_sprite(plan, stage, spot, figure, words, sink))
     return sprites
 
 
-def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str) -> Sprite:
+def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str, sink: int) -> Sprite:
     rows = max(4, round(figure.height * spot.scale))
     tint = plan.subjects[figure.subject].tint if figure.key == plan.subjects[figure.subject].key else None
     rgba = draw(figure.key, rows, tint, figure.copy)
@@ -42,7 +51,7 @@ def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str) ->
     icon = icons().get(figure.key)
     building = icon is not None and icon.group in ("place-building", "place-religious")
     source = trait(figure.key).glow
-    data: dict[str, object] = {"key": figure.key, "domain": spot.group.domain}
+    data: dict[str, Any] = {"key": figure.key, "domain": spot.group.domain}
     if building and is_dark(stage.light):
         data["panes"] = panes(rgba)
         rgba = windows_lit(rgba)
@@ -50,21 +59,27 @@ def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str) ->
     bounce = ground_color(stage, x, y) if grounded else None
     toned = lit(rgba, stage.light, bounce)
     if "panes" in data:
-        toned = _emit(toned, rgba, f32(data["panes"]))
+        toned = _emit(toned, rgba, data["panes"])
     elif source is not None:
         toned = _emit(toned, rgba, np.full(rgba.shape[:2], 0.65, np.float32))
         data["lamp"] = source
     far = 1 - spot.depth if spot.group.domain in ("ground", "water") else 0.4
     toned = in_air(toned, stage.haze, far**1.5 * 0.7)
-    if spot.group.domain == "water" and not figure.carried:
-        data["sink"] = max(2, round(rows * _draught(figure.key)))
-        toned = afloat(toned, int(data["sink"]), _foam(stage))  # type: ignore[call-overload]
-        y += float(data["sink"])  # type: ignore[arg-type]
+    if sink and not figure.carried:
+        data["sink"] = sink
+        toned = afloat(toned, sink, _foam(stage))
+    y += sink
     return Sprite(toned, x, y, spot.y / stage.image.shape[0], figure.subject, grounded, glow=source, data=data)
 
 
-def _draught(key: str) -> float:
-    return {"duck": 0.16, "swan": 0.14, "canoe": 0.2}.get(key, 0.07)
+def _sink(spot: Spot) -> int:
+    """How many rows of what floats are under water; what it carries goes down with it."""
+    if spot.group.domain != "water":
+        return 0
+    hull = next(f for f in spot.group.figures if not f.carried)
+    swimmer = trait(hull.key).habit == "swims"
+    draught = {"duck": 0.16, "swan": 0.14, "canoe": 0.2}.get(hull.key, 0.3 if swimmer else 0.07)
+    return max(2, round(hull.height * spot.scale * draught))
 
 
 def _foam(stage: Stage) -> Rgb:
@@ -119,14 +134,34 @@ def shine(image: Array, sprite: Sprite, dark: bool) -> None:
     if "lamp" in sprite.data:
         high = 0.86 if sprite.data["key"] in ("lamp-post", "lighthouse", "lamp") else 0.5
         size = max(min(h, w * 2) * 0.62, 8)
-        glow(image, sprite.x, sprite.y - h * high, size * (2.0 if dark else 1.0), sprite.data["lamp"], 1.0 if dark else 0.28)
+        glow(
+            image,
+            sprite.x,
+            sprite.y - h * high,
+            size * (2.0 if dark else 1.0),
+            sprite.data["lamp"],
+            1.0 if dark else 0.28,
+        )
     elif "panes" in sprite.data and dark:
-        where = f32(sprite.data["panes"])
+        where: Any = sprite.data["panes"]
         total = float(where.sum())
         if total > 4:
-            x = sprite.x - w / 2 + float((where.sum(axis=0) * np.arange(w)).sum() / total)
-            y = sprite.y - h + float((where.sum(axis=1) * np.arange(h)).sum() / total)
+            x = sprite.x - w / 2 + float(np.average(np.arange(w), weights=where.sum(axis=0)))
+            y = sprite.y - h + float(np.average(np.arange(h), weights=where.sum(axis=1)))
             glow(image, x, y, 0.42 * h, WINDOW_LIGHT, 0.5)
+
+
+def centred(spots: list[Spot], rows: int, columns: int) -> None:
+    """Move and enlarge the spots, in place, so that they fill a picture of their own."""
+    if not spots:
+        return
+    left, top = min(s.box[0] for s in spots), min(s.box[1] for s in spots)
+    right, bottom = max(s.box[2] for s in spots), max(s.box[3] for s in spots)
+    factor = min(0.88 * columns / (right - left), 0.88 * rows / (bottom - top), 2.4)
+    for spot in spots:
+        spot.scale *= factor
+        spot.x = columns / 2 + (spot.x - (left + right) / 2) * factor
+        spot.y = rows / 2 + (spot.y - (top + bottom) / 2) * factor
 
 
 def cut_out(sprites: list[Sprite], rows: int, columns: int) -> Array:
@@ -136,8 +171,3 @@ def cut_out(sprites: list[Sprite], rows: int, columns: int) -> Array:
         h, w = sprite.rgba.shape[:2]
         over(canvas, sprite.rgba, round(sprite.x - w / 2), round(sprite.y) - h)
     return canvas
-
-
-def scaled(image: Array, rows: int, columns: int) -> Array:
-    """`image` at another size."""
-    return np.clip(resize(image, rows, columns), 0, 1)

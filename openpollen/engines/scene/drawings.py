@@ -51,7 +51,9 @@ def _lamp() -> Sketch:
     s.ellipse(13, 34, 7, 2, s.soft(unhex("7a5a8c")))
     _post(s, 12, 13, 2, 21, GOLD, 0.8)
     s.ellipse(13, 28, 3.6, 4.6, s.soft(unhex("39b8d0")))
-    s.path("M7.4 2H18.6L24.6 16.4Q13 19.6 1.4 16.4Z", s.linear([(0, unhex("ffd98a")), (0.6, unhex("fff3c4")), (1, GOLD)]))
+    s.path(
+        "M7.4 2H18.6L24.6 16.4Q13 19.6 1.4 16.4Z", s.linear([(0, unhex("ffd98a")), (0.6, unhex("fff3c4")), (1, GOLD)])
+    )
     return s
 
 
@@ -141,7 +143,10 @@ def _vase() -> Sketch:
         for dx, dy in ((-2.4, 0), (2.4, 0), (0, -2.4), (0, 2.4)):
             s.ellipse(x + dx, y + dy, 2, 2, s.soft(unhex(code)))
         s.ellipse(x, y, 1.5, 1.5, s.soft(unhex("fff0b0")))
-    s.path("M9.6 18H18.4C17.6 22 24 24 23 31C22.4 37 19 39.6 14 39.6S5.6 37 5 31C4 24 10.4 22 9.6 18Z", s.soft(unhex("39a8d8"), 0.4, 0.5))
+    s.path(
+        "M9.6 18H18.4C17.6 22 24 24 23 31C22.4 37 19 39.6 14 39.6S5.6 37 5 31C4 24 10.4 22 9.6 18Z",
+        s.soft(unhex("39a8d8"), 0.4, 0.5),
+    )
     return s
 
 
@@ -179,7 +184,12 @@ def _planet() -> Sketch:
     s = Sketch(40, 40)
     base = unhex("5a8cf0")
     s.ellipse(20, 20, 19.4, 19.4, s.soft(base, 0.35, 0.75))
-    for y, rx, h, code in ((10, 16, 2, "8fb8ff"), (17, 19, 2.6, "7ad0e8"), (25, 18.6, 2.2, "8fb8ff"), (31, 15, 1.6, "4a6ad0")):
+    for y, rx, h, code in (
+        (10, 16, 2, "8fb8ff"),
+        (17, 19, 2.6, "7ad0e8"),
+        (25, 18.6, 2.2, "8fb8ff"),
+        (31, 15, 1.6, "4a6ad0"),
+    ):
         s.ellipse(20, y, rx - 0.6, h, hexed(unhex(code)) + "66", -8)
     s.ellipse(27, 26, 4, 2.2, hexed(unhex("f2a2c8")) + "aa", -8)
     return s
@@ -188,9 +198,18 @@ def _planet() -> Sketch:
 def _hot_air_balloon() -> Sketch:
     s = Sketch(44, 62)
     stripes = ("e23b4e", "ffc73d", "3f8ef5", "ffc73d", "e23b4e")
-    s.path("M22 1C35 1 43 10 43 21C43 32 33 40 27 47H17C11 40 1 32 1 21C1 10 9 1 22 1Z", s.soft(unhex(stripes[0]), 0.25, 0.5))
-    s.path("M22 1C31 1 35.6 10 35.6 21C35.6 32 29 41 25.4 47H18.6C15 41 8.4 32 8.4 21C8.4 10 13 1 22 1Z", s.soft(unhex(stripes[1]), 0.3, 0.45))
-    s.path("M22 1C26.6 1 28.4 10 28.4 21C28.4 32 25.4 41 23.6 47H20.4C18.6 41 15.6 32 15.6 21C15.6 10 17.4 1 22 1Z", s.soft(unhex(stripes[2]), 0.3, 0.5))
+    s.path(
+        "M22 1C35 1 43 10 43 21C43 32 33 40 27 47H17C11 40 1 32 1 21C1 10 9 1 22 1Z",
+        s.soft(unhex(stripes[0]), 0.25, 0.5),
+    )
+    s.path(
+        "M22 1C31 1 35.6 10 35.6 21C35.6 32 29 41 25.4 47H18.6C15 41 8.4 32 8.4 21C8.4 10 13 1 22 1Z",
+        s.soft(unhex(stripes[1]), 0.3, 0.45),
+    )
+    s.path(
+        "M22 1C26.6 1 28.4 10 28.4 21C28.4 32 25.4 41 23.6 47H20.4C18.6 41 15.6 32 15.6 21C15.6 10 17.4 1 22 1Z",
+        s.soft(unhex(stripes[2]), 0.3, 0.5),
+    )
     s.line("M17.4 47L18.6 54M26.6 47L25.4 54", unhex("6b4a4a"), 0.6)
     s.rect(17, 53, 10, 8.4, s.linear([(0, lighter(WOOD, 0.2)), (1, darker(WOOD, 0.4))]), 2)
     s.rect(16.4, 52.6, 11.2, 2, s.soft(DARK_WOOD), 1)
@@ -223,7 +242,10 @@ def _monster() -> Sketch:
     s = Sketch(40, 42)
     fur, eye = unhex("8a5ae0"), unhex("fdfbff")
     for x, turn in ((11, -24), (29, 24)):
-        s.path(f"M{x - 3} 9C{x - 4 + turn / 12} 4 {x + turn / 6} 1 {x + turn / 5} 0.6C{x + 3} 4 {x + 4} 7 {x + 3} 10Z", s.soft(GOLD))
+        s.path(
+            f"M{x - 3} 9C{x - 4 + turn / 12} 4 {x + turn / 6} 1 {x + turn / 5} 0.6C{x + 3} 4 {x + 4} 7 {x + 3} 10Z",
+            s.soft(GOLD),
+        )
     s.ellipse(5, 26, 3, 6, s.soft(fur), 30)
     s.ellipse(35, 26, 3, 6, s.soft(fur, 0.1, 0.6), -30)
     s.path("M20 5C32 5 35 16 35 27C35 37 30 40.6 20 40.6S5 37 5 27C5 16 8 5 20 5Z", s.soft(fur, 0.3, 0.55))
@@ -245,7 +267,14 @@ def _galleon() -> Sketch:
     for x, top in ((20, 14), (38, 6), (55, 18)):
         _post(s, x, top, 1.8, 46 - top + 6, DARK_WOOD, 0.6)
     s.line("M57 42L71 33", DARK_WOOD, 1.4)
-    for x, y, w, h in ((9, 17, 22, 13), (11, 31.6, 19, 12), (26, 10, 25, 15), (28, 26.6, 22, 15), (47, 22, 17, 11), (48.6, 34, 14, 9)):
+    for x, y, w, h in (
+        (9, 17, 22, 13),
+        (11, 31.6, 19, 12),
+        (26, 10, 25, 15),
+        (28, 26.6, 22, 15),
+        (47, 22, 17, 11),
+        (48.6, 34, 14, 9),
+    ):
         s.path(
             f"M{x + 1} {y}H{x + w - 1}C{x + w + 2.4} {y + h * 0.5} {x + w + 1} {y + h * 0.8} {x + w} {y + h}"
             f"Q{x + w / 2} {y + h * 0.8} {x} {y + h}C{x + 2.6} {y + h * 0.7} {x + 2.6} {y + h * 0.3} {x + 1} {y}Z",
@@ -253,7 +282,9 @@ def _galleon() -> Sketch:
         )
     s.path("M39.8 1L50 3.4L39.8 7Z", s.soft(unhex("2d2a40")))
     s.icon(body("skull"), 33.8, 12.6, 0.3, "k")
-    s.path("M3 44C5 45 8 47 12 47.4H56C60 47 65 44 69 41C68 52 63 61 57 66H16C9 61 4.6 53 3 44Z", s.soft(WOOD, 0.15, 0.6))
+    s.path(
+        "M3 44C5 45 8 47 12 47.4H56C60 47 65 44 69 41C68 52 63 61 57 66H16C9 61 4.6 53 3 44Z", s.soft(WOOD, 0.15, 0.6)
+    )
     s.path("M2 37H16V47.6C10 48 5 46 2 43Z", s.soft(DARK_WOOD, 0.25, 0.5))
     for y in (51, 55.6, 60.4):
         s.line(f"M{5.4 + (y - 51) * 0.55} {y}H{66 - (y - 51) * 0.7}", darker(WOOD, 0.5), 0.5)

@@ -11,6 +11,7 @@ from openpollen.core.errors import BadRequest
 
 from ..base import CancelToken, EditJob, ImageJob, ImageMade
 from . import compose, lettering
+from .layout import arrange
 from .lighting import is_dark
 from .match import default_matcher
 from .metadata import encode, facts
@@ -20,6 +21,7 @@ from .types import Array, Light, Plan, Stage
 
 SMALLEST = 256  # pixels of the shorter side that a scene is painted at, at least
 MAX_SIDE = 4096
+MAX_OVERSIZED = 1_200_000  # pixels to paint for a picture that is reduced afterwards
 
 
 class SceneEngine:
@@ -44,14 +46,16 @@ class SceneEngine:
         """The picture for a job. The same prompt, size and seed give the same bytes."""
         for side, length in (("width", job.width), ("height", job.height)):
             if not 16 <= length <= MAX_SIDE:
-                raise BadRequest(f"{side} must be 16 to {MAX_SIDE} pixels, not {length}", param=side)
+                raise BadRequest(f"{side} must be 16 to {MAX_SIDE} pixels, not {length}", details={"parameter": side})
         seed = secrets.randbelow(2**31) if job.seed is None else job.seed
         token.check()
         plan, note = make_plan(job.prompt, job.negative_prompt, default_matcher())
         token.check()
-        factor = max(1.0, SMALLEST / min(job.width, job.height))
+        factor = _oversize(job.width, job.height)
         rows, columns = round(job.height * factor), round(job.width * factor)
-        pixels = draw_alone(plan, columns, rows, seed) if job.transparent else draw_scene(plan, columns, rows, seed, token)
+        pixels = (
+            draw_alone(plan, columns, rows, seed) if job.transparent else draw_scene(plan, columns, rows, seed, token)
+        )
         if factor > 1:
             pixels = resize(pixels, job.height, job.width)
         token.check()
@@ -68,6 +72,12 @@ class SceneEngine:
         from .edit import edit
 
         return edit(job, token)
+
+
+def _oversize(width: int, height: int) -> float:
+    """How much larger than asked a small picture is painted, before it is reduced."""
+    affordable = (MAX_OVERSIZED / (width * height)) ** 0.5
+    return max(1.0, min(SMALLEST / min(width, height), affordable))
 
 
 def streams(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
@@ -102,7 +112,10 @@ def draw_alone(plan: Plan, width: int, height: int, seed: int) -> Array:
 
     _, for_layout, for_finish = streams(seed)
     plan = replace(plan, subjects=tuple(replace(s, floats=False) for s in plan.subjects))
-    sprites = compose.place(plan, neutral_stage(width, height), for_layout)
+    stage = neutral_stage(width, height)
+    spots = arrange(plan, stage, for_layout)
+    compose.centred(spots, height, width)
+    sprites = compose.sprites_at(spots, plan, stage)
     canvas = compose.cut_out(sprites, height, width)
     if plan.style != "default":
         alpha = canvas[..., 3:]
@@ -119,8 +132,8 @@ def neutral_stage(width: int, height: int) -> Stage:
     return Stage(
         image=fill(height, width, (0.5, 0.5, 0.5)),
         horizon=0.5,
-        ground=np.full(width, 0.6 * height, np.float32),
-        ground_band=(0.72, 0.93),
+        ground=np.full(width, 0.4 * height, np.float32),
+        ground_band=(0.4, 0.95),
         water=None,
         light=light,
         haze=((1.0, 1.0, 1.0), 0.0),

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 from .icons import body, icons
 from .svg import Sketch, darker, hexed, lighter, unhex
-from .types import Rgb
 
 # faces whose whole figure is another drawing of the pack
 WHOLE = {
@@ -22,7 +21,6 @@ WHOLE = {
     "mouse-face": "mouse",
     "rabbit-face": "rabbit",
     "dragon-face": "dragon",
-    "front-facing-baby-chick": "baby-chick",
     "man": "man-standing",
     "woman": "woman-standing",
     "person": "person-standing",
@@ -67,9 +65,7 @@ _HEADS = {  # clothes and trousers of people of whom the pack has the head only
     "old-man": ("7d8796", "5c5560"),
     "old-woman": ("a06fc0", "5c5570"),
     "older-person": ("6f9b8a", "5c5560"),
-    "santa-claus": ("e8324a", "e8324a"),
-    "mrs-claus": ("e8324a", "e8324a"),
-    "mx-claus": ("e8324a", "e8324a"),
+    **dict.fromkeys(("santa-claus", "mrs-claus", "mx-claus"), ("e8324a", "e8324a")),
     "cowboy-hat-face": ("b5713c", "4a6fb5"),
     "skull": ("efecf5", "d9d4e4"),
     "man-wearing-turban": ("3f8ef5", "56608a"),
@@ -84,8 +80,15 @@ _PROFILE = {  # side views that face left: coat and tail, feet
 }
 _ROBED = ("mage", "judge", "princess", "vampire", "student", "genie", "with-veil", "with-headscarf", "elf")
 _NOT_BUSTS = frozenset(
-    "person-in-bed person-taking-bath person-in-lotus-position person-in-suit-levitating people-hugging person-deaf "
-    "breast-feeding".split()
+    [
+        "person-in-bed",
+        "person-taking-bath",
+        "person-in-lotus-position",
+        "person-in-suit-levitating",
+        "people-hugging",
+        "person-deaf",
+        "breast-feeding",
+    ]
 )
 
 
@@ -100,14 +103,77 @@ def _is_bust(key: str) -> bool:
 
 
 _BUST_STEMS = frozenset(
-    "artist astronaut construction-worker cook detective elf factory-worker farmer firefighter genie guard health-worker "
-    "in-tuxedo judge mage mechanic office-worker pilot police-officer scientist singer student superhero supervillain "
-    "technologist vampire zombie with-veil with-crown with-skullcap with-headscarf frowning gesturing-no gesturing-ok "
-    "facepalming pouting raising-hand shrugging tipping-hand juggling getting-haircut getting-massage".split()
+    [
+        "artist",
+        "astronaut",
+        "construction-worker",
+        "cook",
+        "detective",
+        "elf",
+        "factory-worker",
+        "farmer",
+        "firefighter",
+        "genie",
+        "guard",
+        "health-worker",
+        "in-tuxedo",
+        "judge",
+        "mage",
+        "mechanic",
+        "office-worker",
+        "pilot",
+        "police-officer",
+        "scientist",
+        "singer",
+        "student",
+        "superhero",
+        "supervillain",
+        "technologist",
+        "vampire",
+        "zombie",
+        "with-veil",
+        "with-crown",
+        "with-skullcap",
+        "with-headscarf",
+        "frowning",
+        "gesturing-no",
+        "gesturing-ok",
+        "facepalming",
+        "pouting",
+        "raising-hand",
+        "shrugging",
+        "tipping-hand",
+        "juggling",
+        "getting-haircut",
+        "getting-massage",
+    ]
 )
 _BUSTS = frozenset(
-    "artist astronaut construction-worker cook detective factory-worker farmer firefighter guard health-worker judge "
-    "mechanic ninja office-worker pilot police-officer prince princess scientist singer student technologist troll".split()
+    [
+        "artist",
+        "astronaut",
+        "construction-worker",
+        "cook",
+        "detective",
+        "factory-worker",
+        "farmer",
+        "firefighter",
+        "guard",
+        "health-worker",
+        "judge",
+        "mechanic",
+        "ninja",
+        "office-worker",
+        "pilot",
+        "police-officer",
+        "prince",
+        "princess",
+        "scientist",
+        "singer",
+        "student",
+        "technologist",
+        "troll",
+    ]
 )
 
 
@@ -136,7 +202,10 @@ def _tail(s: Sketch, coat: Coat) -> None:
     fur, tip = unhex(coat.fur), unhex(coat.tip or coat.fur)
     if coat.tail == "bushy":
         s.path("M20 40C27 43 34 37 32.6 29C32 25.4 29.6 24.4 28.6 26.4C26.6 30 25 34 19 35Z", s.soft(fur, 0.15, 0.6))
-        s.path("M32.7 30C32.3 25.4 29.7 24.3 28.6 26.4C28 27.6 27.5 28.8 26.9 29.8C29 29 31 31.6 32.7 30Z", s.soft(tip))
+        s.path(
+            "M32.7 30C32.3 25.4 29.7 24.3 28.6 26.4C28 27.6 27.5 28.8 26.9 29.8C29 29 31 31.6 32.7 30Z",
+            s.soft(tip),
+        )
     elif coat.tail == "tuft":
         s.line("M22 39C29 40 31 35 29.6 30", darker(fur, 0.25), 1.7)
         s.ellipse(29.4, 28.6, 2.1, 2.9, s.soft(tip), -8)
@@ -198,12 +267,23 @@ def _child(key: str) -> Sketch:
         skin = shirt
     s = Sketch(32, 50)
     for x in (12.6, 19.4):
-        s.rect(x - 2.4, 36, 4.8, 11.5, s.linear([(0, darker(trousers, 0.25)), (0.5, trousers), (1, darker(trousers, 0.2))]), 2)
-        s.path(f"M{x - 3.6} 49C{x - 3.8} 46.4 {x - 2} 45.8 {x} 45.8S{x + 3.6} 46.4 {x + 3.6} 49Z", s.soft(unhex("6b4a4a")))
+        s.rect(
+            x - 2.4,
+            36,
+            4.8,
+            11.5,
+            s.linear([(0, darker(trousers, 0.25)), (0.5, trousers), (1, darker(trousers, 0.2))]),
+            2,
+        )
+        s.path(
+            f"M{x - 3.6} 49C{x - 3.8} 46.4 {x - 2} 45.8 {x} 45.8S{x + 3.6} 46.4 {x + 3.6} 49Z", s.soft(unhex("6b4a4a"))
+        )
     for x, turn in ((6.6, 24), (25.4, -24)):
         s.ellipse(x - (0.1 * turn / 6), 36.2, 2, 2.1, s.soft(skin))
         s.ellipse(x, 31.4, 2.5, 5.4, s.soft(shirt, 0.2, 0.5), turn)
-    s.path("M9.8 26C8.4 30 8.2 36 8.8 39.4C13 40.8 19 40.8 23.2 39.4C23.8 36 23.6 30 22.2 26Z", s.soft(shirt, 0.22, 0.5))
+    s.path(
+        "M9.8 26C8.4 30 8.2 36 8.8 39.4C13 40.8 19 40.8 23.2 39.4C23.8 36 23.6 30 22.2 26Z", s.soft(shirt, 0.22, 0.5)
+    )
     s.ellipse(16, 26.6, 5.4, 1.8, hexed(darker(shirt, 0.5)) + "66")
     if "claus" in key:
         s.rect(8.4, 35, 15.2, 2.4, hexed(unhex("4a3a44")), 0.6)
@@ -239,8 +319,14 @@ def _hen(key: str) -> Sketch:
         s.line(f"M{x} 31V36.4M{x - 2.6} 37L{x} 35.8L{x + 1.4} 37", orange, 1.3)
     s.path("M28 20C33 17 37.6 11 37 17C36.6 22 34 27 28 29Z", s.soft(white, 0.2, 0.45))
     s.icon(body(key), 0.5, 0, 0.66)
-    s.path("M8.6 19C9 17.6 20 18.6 24 19.4C31 19.6 34.4 22 33 26C31.4 31 26.6 33.4 20.6 33.2C12.6 33 7 27 8.6 19Z", s.soft(white, 0.35, 0.38))
-    s.path("M19 23C23 21.6 29 22.6 29.6 24.6C29.4 28 25 29.6 21.6 28.4C19 27.4 17.6 24.6 19 23Z", s.soft(darker(white, 0.1), 0.3, 0.3))
+    s.path(
+        "M8.6 19C9 17.6 20 18.6 24 19.4C31 19.6 34.4 22 33 26C31.4 31 26.6 33.4 20.6 33.2C12.6 33 7 27 8.6 19Z",
+        s.soft(white, 0.35, 0.38),
+    )
+    s.path(
+        "M19 23C23 21.6 29 22.6 29.6 24.6C29.4 28 25 29.6 21.6 28.4C19 27.4 17.6 24.6 19 23Z",
+        s.soft(darker(white, 0.1), 0.3, 0.3),
+    )
     return s
 
 
@@ -252,7 +338,9 @@ def _robot(key: str) -> Sketch:
         s.ellipse(x, 43.2, 2.1, 1.5, s.soft(joint))
         s.path(f"M{x - 4} 51C{x - 4} 47.4 {x - 2} 46.8 {x} 46.8S{x + 4} 47.4 {x + 4} 51Z", s.soft(shell, 0.35, 0.5))
     for x, turn in ((4.8, 14), (27.2, -14)):
-        s.rect(x - 1.5, 28.6, 3, 9.5, s.linear([(0, dark), (0.5, lighter(dark, 0.35)), (1, dark)], down=False), 1.5, turn)
+        s.rect(
+            x - 1.5, 28.6, 3, 9.5, s.linear([(0, dark), (0.5, lighter(dark, 0.35)), (1, dark)], down=False), 1.5, turn
+        )
         s.ellipse(x - turn / 9, 38.6, 2.5, 2.5, s.soft(shell, 0.4, 0.5))
         s.ellipse(x - turn / 9, 39.4, 1.1, 1.3, s.soft(joint))
         s.ellipse(x + turn / 14, 28.8, 2.3, 2.3, s.soft(joint))
@@ -291,8 +379,17 @@ def _standing(key: str) -> Sketch:
     else:
         trousers = darker(main, 0.42) if sum(main) < 2.1 else unhex("bdb6cf")
         for x in (mid - 3.4, mid + 3.4):
-            s.rect(x - 2.9, 31, 5.8, 11.6, s.linear([(0, darker(trousers, 0.3)), (0.4, trousers), (1, darker(trousers, 0.25))]), 1.6)
-            s.path(f"M{x - 4} 44.4C{x - 4.2} 41.6 {x - 2} 41 {x} 41S{x + 4} 41.6 {x + 4} 44.4Z", s.soft(shoe, 0.25, 0.4))
+            s.rect(
+                x - 2.9,
+                31,
+                5.8,
+                11.6,
+                s.linear([(0, darker(trousers, 0.3)), (0.4, trousers), (1, darker(trousers, 0.25))]),
+                1.6,
+            )
+            s.path(
+                f"M{x - 4} 44.4C{x - 4.2} 41.6 {x - 2} 41 {x} 41S{x + 4} 41.6 {x + 4} 44.4Z", s.soft(shoe, 0.25, 0.4)
+            )
         s.path(
             f"M{x0} {drop - 0.3}V{drop + 2}C{x0} {drop + 5} {x0 + 2} 33.6 {x0 + 4} 34H{x1 - 4}"
             f"C{x1 - 2} 33.6 {x1} {drop + 5} {x1} {drop + 2}V{drop - 0.3}Z",

@@ -69,7 +69,15 @@ def mask(text: str, width: int, height: int) -> Array:
     top = (box[1] - len(lines) * size * 1.16) / 2
     for number, line in enumerate(lines):
         middle = top + (number + 0.5) * size * 1.16
-        pen.text((box[0] / 2, middle), line, font=font, fill=255, anchor="mm", stroke_width=max(1, size // 26), stroke_fill=255)
+        pen.text(
+            (box[0] / 2, middle),
+            line,
+            font=font,
+            fill=255,
+            anchor="mm",
+            stroke_width=max(1, size // 26),
+            stroke_fill=255,
+        )
     return f32(image.resize((max(8, width), max(8, height)), Image.Resampling.BOX)) / 255
 
 
@@ -113,8 +121,8 @@ def title(image: Array, plan: Plan, dark: bool) -> None:
 def _title_colors(plan: Plan, dark: bool) -> tuple[Rgb, Rgb]:
     if plan.palette:
         chosen = plan.palette[0].rgb
-        dark = (chosen[0] * 0.25, chosen[1] * 0.22, chosen[2] * 0.3)
-        return chosen, dark if sum(chosen) > 0.8 else (0.98, 0.96, 0.92)
+        outline = (chosen[0] * 0.25, chosen[1] * 0.22, chosen[2] * 0.3)
+        return chosen, outline if sum(chosen) > 0.8 else (0.98, 0.96, 0.92)
     if dark:
         return (1.0, 0.9, 0.6), (0.12, 0.1, 0.26)
     return (1.0, 0.98, 0.93), (0.3, 0.16, 0.3)

@@ -30,7 +30,26 @@ _SECTIONS: dict[str, Kind] = {
     "negatives": "negative",
 }
 _IRREGULAR = frozenset(
-    "mice geese wolves children men women oxen cacti octopi kids elves people leaves buses bunnies puppies moose deer".split()
+    [
+        "mice",
+        "geese",
+        "wolves",
+        "children",
+        "men",
+        "women",
+        "oxen",
+        "cacti",
+        "octopi",
+        "kids",
+        "elves",
+        "people",
+        "leaves",
+        "buses",
+        "bunnies",
+        "puppies",
+        "moose",
+        "deer",
+    ]
 )
 
 
@@ -67,7 +86,13 @@ def plain_words() -> frozenset[str]:
 
 @cache
 def english() -> dict[str, tuple[Meaning, ...]]:
-    """Phrase in lower case -> its meanings. A phrase of scenery never names a drawing as well, so the sun stays a sun."""
+    (
+        """""
+        Phrase in lower case -> its meanings. A phrase of scenery never names a drawing as well, so the sun stays a
+        sun.
+    """
+        ""
+    )
     scene = _toml("scene")
     found: dict[str, list[Meaning]] = {}
     for section, kind in _SECTIONS.items():
@@ -79,8 +104,15 @@ def english() -> dict[str, tuple[Meaning, ...]]:
     for phrase, key in drawing_names().items():
         meanings = found.setdefault(phrase, [])
         if not any(m.kind in SCENERY or m.kind in ("relation", "number", "size") for m in meanings):
-            meanings.append(Meaning("noun", key, phrase in _IRREGULAR))
+            meanings.append(Meaning("noun", key, _is_plural(phrase, key)))
     return {phrase: tuple(meanings) for phrase, meanings in found.items() if meanings}
+
+
+def _is_plural(phrase: str, key: str) -> bool:
+    """Whether a phrase that names a drawing is the plural of another that names it."""
+    start, _, word = phrase.rpartition(" ")
+    names = drawing_names()
+    return word in _IRREGULAR or any(names.get(f"{start} {single}".strip()) == key for single in singulars(word))
 
 
 @cache
@@ -147,11 +179,38 @@ def languages() -> tuple[Language, ...]:
     return tuple(out)
 
 
-_ENGLISH_FUNCTION = frozenset("a an the of in on with and at by under over is near from to at for".split())
+_ENGLISH_FUNCTION = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "on",
+        "with",
+        "and",
+        "at",
+        "by",
+        "under",
+        "over",
+        "is",
+        "near",
+        "from",
+        "to",
+        "at",
+        "for",
+    ]
+)
 
 
 def detect(words: list[str]) -> Language | None:
-    """The built-in language whose function and vocabulary words cover most of `words`; None when English does as well."""
+    (
+        """""
+        The built-in language whose function and vocabulary words cover most of `words`; None when English does as
+        well.
+    """
+        ""
+    )
 
     def score(function: frozenset[str], known: Any) -> float:
         return sum(1.5 * (w in function) + (w in known) for w in words)

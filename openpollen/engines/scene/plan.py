@@ -1,4 +1,10 @@
-"""From a prompt to a plan: which subjects, how many, in what colour and relation, in which setting, light and style."""
+(
+    """""
+    From a prompt to a plan: which subjects, how many, in what colour and relation, in which setting, light and
+    style.
+"""
+    ""
+)
 
 from __future__ import annotations
 
@@ -17,10 +23,26 @@ MAX_SUBJECTS = 8
 MAX_FIGURES = 24
 PLURAL = 3  # how many "cats" are
 WEARABLE = frozenset(
-    "top-hat womans-hat party-hat witch-hat billed-cap crown glasses sunglasses scarf graduation-cap goggles "
-    "rescue-workers-helmet military-helmet headphone".split()
+    [
+        "top-hat",
+        "womans-hat",
+        "party-hat",
+        "witch-hat",
+        "billed-cap",
+        "crown",
+        "glasses",
+        "sunglasses",
+        "scarf",
+        "graduation-cap",
+        "goggles",
+        "rescue-workers-helmet",
+        "military-helmet",
+        "headphone",
+    ]
 )
-_DETERMINERS = frozenset("a an the this that these those his her its my your our their some".split())
+_DETERMINERS = frozenset(
+    ["a", "an", "the", "this", "that", "these", "those", "his", "her", "its", "my", "your", "our", "their", "some"]
+)
 _IN_SNOW = {"evergreen-tree": "snowy-tree", "deciduous-tree": "bare-tree"}
 _LIFTED = frozenset({"above"})
 
@@ -190,17 +212,18 @@ def _same(draft: _Draft, key: str) -> int | None:
 
 def _relate(draft: _Draft, index: int, key: str) -> None:
     kind = draft.relation
-    if kind in ("wearing", "beside", "in") and key in WEARABLE and draft.sources:
+    if kind in ("wearing", "beside", "in", "holding") and key in WEARABLE and draft.sources:
         draft.relations += [Relation(index, "on", source) for source in draft.sources[-1:] if source != index]
+    elif kind == "holding":
+        draft.relations += [Relation(index, "held", source) for source in draft.sources[-1:] if source != index]
     elif kind == "wearing":
         draft.relations += [Relation(index, "beside", source) for source in draft.sources if source != index]
     elif kind:
         found = cast(RelationKind, kind)
         draft.relations += [Relation(source, found, index) for source in draft.sources if source != index]
     if kind:
-        draft.group = [index]
-        if key in WEARABLE and draft.sources:
-            draft.group = list(draft.sources)
+        stays = draft.sources and (kind == "holding" or key in WEARABLE)
+        draft.group = list(draft.sources) if stays else [index]
     elif index not in draft.group:
         draft.group.append(index)
     draft.relation, draft.sources = "", []
@@ -212,6 +235,11 @@ def _take_scenery(draft: _Draft, piece: Piece) -> None:
             draft.removed.add(meaning.value)
         else:
             draft.scenery.append(meaning)
+    if draft.relation == "beside":  # by the water is not in it
+        shore = "meadow" if piece.of("extra") in ("lake", "river") else "beach"
+        draft.scenery = [
+            Meaning("setting", shore) if m.kind == "setting" and m.value == "sea" else m for m in draft.scenery
+        ]
     if draft.tint is not None:
         draft.palette.append(draft.tint)
     if draft.relation in _LIFTED:
@@ -225,7 +253,7 @@ def _end_phrase(draft: _Draft, matcher: Matcher | None) -> None:
     """Close a noun phrase. One that had an article or number and no known noun names something we cannot draw."""
     word = draft.stray
     namelike = len(word) > 2 and not word.endswith(("ing", "ly", "ed", "'s")) and word.isalpha()
-    if namelike and not draft.negated and (draft.determined or not draft.subjects and not draft.scenery):
+    if namelike and not draft.negated and (draft.determined or (not draft.subjects and not draft.scenery)):
         key = matcher.closest(word) if matcher else None
         if key is not None and len(draft.subjects) < MAX_SUBJECTS:
             draft.guesses.append(f"{word} as {key.replace('-', ' ')}")
@@ -278,8 +306,10 @@ def _compose_plan(
     extra = frozenset(_values(scenery, "extra"))
     flags = set(_values(scenery, "flag"))
     weather = next(_values(scenery, "weather"), "clear")
+    if weather == "clear" and named != "snow" and "snow" in _values(scenery, "setting"):
+        weather = "snow"  # "mountains in winter"
     time = next(_values(scenery, "time"), None) or _implied_time(flags, extra)
-    setting = named or _implied_setting(subjects, extra, weather, prompt)
+    setting = named or _implied_setting(subjects, extra, weather, bool(flags), prompt)
     if time is None and not subjects and named is None and not scenery:
         time = ("day", "dawn", "sunset", "dusk")[zlib.crc32(prompt.encode()[::-1]) % 4]
     return Plan(
@@ -305,7 +335,7 @@ def _implied_time(flags: set[str], extra: frozenset[str]) -> str | None:
     return "night" if "moon" in flags or extra & nightly else None
 
 
-def _implied_setting(subjects: list[Subject], extra: frozenset[str], weather: str, prompt: str) -> str:
+def _implied_setting(subjects: list[Subject], extra: frozenset[str], weather: str, under_sky: bool, prompt: str) -> str:
     """The place that the subjects suggest, heaviest vote first; a pleasant one when nothing does."""
     if "neon" in extra:
         return "city"
@@ -314,7 +344,7 @@ def _implied_setting(subjects: list[Subject], extra: frozenset[str], weather: st
         home = trait(subject.key).home
         if home:
             votes[home] = votes.get(home, 0) + trait(subject.key).size
-    outdoors = {"sun", "rain"} & {weather} or any(s.key in ("house", "castle", "deciduous-tree") for s in subjects)
+    outdoors = weather != "clear" or under_sky or any(s.key in ("house", "castle", "deciduous-tree") for s in subjects)
     if outdoors:
         votes = {home: n for home, n in votes.items() if home not in ("room", "kitchen", "stage", "space")}
     if weather == "snow":
@@ -328,7 +358,13 @@ def _implied_setting(subjects: list[Subject], extra: frozenset[str], weather: st
 
 
 def _suited(subjects: list[Subject], setting: str, extra: frozenset[str]) -> Iterator[Subject]:
-    """Subjects as they are in this setting: in space all drift, on dry land a fish is set down, in snow pines are white."""
+    (
+        """""
+        Subjects as they are in this setting: in space all drift, on dry land a fish is set down, in snow pines are
+        white.
+    """
+        ""
+    )
     wet = setting in ("underwater", "sea", "beach")
     if setting == "snow":
         subjects = [replace(s, key=_IN_SNOW.get(s.key, s.key)) for s in subjects]

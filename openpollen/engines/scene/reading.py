@@ -22,7 +22,9 @@ from .lexicon import (
 )
 
 MAX_TEXT = 60  # characters that are lettered; more would not be legible
-_QUOTED = re.compile(r"“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]|\"([^\"]+)\"|(?:(?<=\s)|^)['‘]([^'’]{2,}(?:['’]\w[^'’]*)*)['’](?=\W|$)")
+_QUOTED = re.compile(
+    r"“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]|\"([^\"]+)\"|(?:(?<=\s)|^)['‘]([^'’]{2,}(?:['’]\w[^'’]*)*)['’](?=\W|$)"
+)
 _JOINER = "\u200d"
 
 
@@ -62,7 +64,9 @@ def read(prompt: str) -> Reading:
             pieces.append(segment)
         else:
             pieces += _pieces(tokens(segment), language)
-    return Reading(tuple(pieces), " ".join(text.split())[:MAX_TEXT], language is not None and language.adjectives_follow)
+    return Reading(
+        tuple(pieces), " ".join(text.split())[:MAX_TEXT], language is not None and language.adjectives_follow
+    )
 
 
 @cache
@@ -116,7 +120,7 @@ def _longest(words: list[str], at: int, language: Language | None) -> tuple[list
         return [Piece(word, "plain")], 1
     if word.endswith("'s"):
         return _longest([word[:-2]], 0, language)[0], 1
-    if word.isdigit() and 9 < int(word[:4]) <= 100:
+    if word.isascii() and word.isdigit() and 9 < int(word[:4]) <= 100:
         return [Piece(word, "known", (Meaning("number", "9"),))], 1
     return [Piece(word, "unknown")], 1
 

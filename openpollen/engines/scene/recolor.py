@@ -48,7 +48,11 @@ def _main_share(rgb: Array, alpha: Array, luma: Array, keep_skin: bool) -> Array
         alpha = f32(alpha * (1 - skin))
     bins = (hue * _BINS).astype(int) % _BINS
     histogram = np.bincount(bins.ravel(), (colored * alpha).ravel(), _BINS)
-    near = histogram + 0.8 * (np.roll(histogram, 1) + np.roll(histogram, -1)) + 0.4 * (np.roll(histogram, 2) + np.roll(histogram, -2))
+    near = (
+        histogram
+        + 0.8 * (np.roll(histogram, 1) + np.roll(histogram, -1))
+        + 0.4 * (np.roll(histogram, 2) + np.roll(histogram, -2))
+    )
     best = int(near.argmax())
     grey = float(((1 - colored) * alpha * (luma > 0.25)).sum())
     dark = float(((1 - colored) * alpha * (luma <= 0.25)).sum())
@@ -64,7 +68,7 @@ def _main_share(rgb: Array, alpha: Array, luma: Array, keep_skin: bool) -> Array
 def _hue(rgb: Array, high: Array, spread: Array) -> Array:
     r, g, b = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     safe = np.maximum(spread, 1e-4)
-    hue = np.where(high == r, (g - b) / safe % 6, np.where(high == g, (b - r) / safe + 2, (r - g) / safe + 4))
+    hue = np.select([high == r, high == g], [(g - b) / safe % 6, (b - r) / safe + 2], (r - g) / safe + 4)
     return f32(hue / 6 % 1)
 
 

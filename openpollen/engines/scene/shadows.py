@@ -59,7 +59,9 @@ def cast(image: Array, sprite: Sprite, light: Light) -> None:
     mask = blur(field, max(0.8, 0.012 * h / factor))
     fade = np.linspace(1, 0.35, mask.shape[0], dtype=np.float32)[:, None]
     mask = mask * (fade[::-1] if behind_us else fade)
-    full = resize(f32(mask), mask.shape[0] * factor, mask.shape[1] * factor, smooth=False) * (0.5 * min(1.0, light.strength + 0.12))
+    full = resize(f32(mask), mask.shape[0] * factor, mask.shape[1] * factor, smooth=False) * (
+        0.5 * min(1.0, light.strength + 0.12)
+    )
     top = round(sprite.y) - (rows if behind_us else round(0.02 * h)) - 6 * factor
     _darken(image, f32(np.clip(full, 0, 1)), round(sprite.x - w / 2) - reach - 6 * factor, top, (0.2, 0.17, 0.34))
 
@@ -74,8 +76,9 @@ def reflect(image: Array, sprite: Sprite, water: Array, sink: int) -> None:
     flipped = sprite.rgba[::-1][sink : sink + depth]
     depth = flipped.shape[0]
     line = np.arange(depth, dtype=np.float32)
-    shift = np.round(np.sin(line * 0.9 + line**1.3 * 0.11) * (0.4 + line / max(depth, 1) * 0.025 * w)).astype(int)
-    columns_at = np.clip(np.arange(w)[None, :] + shift[:, None], 0, w - 1)
+    wave: Array = f32(np.sin(line * 0.9 + line**1.3 * 0.11) * (0.4 + line / max(depth, 1) * 0.025 * w))
+    shift = np.rint(wave).astype(np.intp)
+    columns_at = np.minimum(np.maximum(np.arange(w)[None, :] + shift[:, None], 0), w - 1)
     broken = flipped[np.arange(depth)[:, None], columns_at]
     y0, x0 = round(sprite.y) - sink, round(sprite.x - w / 2)
     a, b = max(0, -x0), min(w, columns - x0)
@@ -84,7 +87,9 @@ def reflect(image: Array, sprite: Sprite, water: Array, sink: int) -> None:
         return
     part = broken[:stop, a:b]
     spot = image[y0 : y0 + stop, x0 + a : x0 + b]
-    fade = (np.linspace(0.5, 0.04, depth, dtype=np.float32)[:stop, None] * water[y0 : y0 + stop, x0 + a : x0 + b])[..., None]
+    fade = (np.linspace(0.5, 0.04, depth, dtype=np.float32)[:stop, None] * water[y0 : y0 + stop, x0 + a : x0 + b])[
+        ..., None
+    ]
     spot += (part[..., :3] + spot * (1 - part[..., 3:]) - spot) * fade
 
 

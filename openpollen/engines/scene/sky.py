@@ -70,7 +70,11 @@ def _disc(
         return
     if not moon:
         radius = 0.05 if air.low_sun else 0.035
-        add(image, air.glow, f32(0.55 * clear_air * np.exp(-distance / 0.055) + 0.2 * clear_air * np.exp(-distance / 0.2)))
+        add(
+            image,
+            air.glow,
+            f32(0.55 * clear_air * np.exp(-distance / 0.055) + 0.2 * clear_air * np.exp(-distance / 0.2)),
+        )
         face = blend((1.0, 0.97, 0.86), (1.0, 0.87, 0.6), 0.75 if air.low_sun else 0.0)
         lay(image, face, smoothstep(radius + 0.004, radius - 0.004, distance) * f32(clear_air))
         return
@@ -193,7 +197,9 @@ def lightning(rng: Rng, h: int, w: int, horizon: float) -> Array:
     glow = np.zeros((h, w), np.float32)
     core = np.zeros((h, w), np.float32)
     for branch in range(4):
-        start, stop = (0.0, horizon) if branch == 0 else (horizon * own.uniform(0.15, 0.5), horizon * own.uniform(0.6, 0.9))
+        start, stop = (
+            (0.0, horizon) if branch == 0 else (horizon * own.uniform(0.15, 0.5), horizon * own.uniform(0.6, 0.9))
+        )
         wander = 0.07 * line(own, h, 1.0, 4, 6, 0.62)
         lean = 0.0 if branch == 0 else own.uniform(-0.35, 0.35)
         path = wander + lean * np.clip(v[:, 0] - start, 0, 1)

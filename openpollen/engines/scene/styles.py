@@ -125,7 +125,7 @@ def oil(image: Array, rng: Rng) -> Array:
     weave = np.sin(u * 2.2) * np.sin(v * 2.2) * 0.5
     out = saturated(dabs, 1.24)
     for c in range(3):
-        out[..., c] = out[..., c] * (1 + 0.055 * marks) + 0.075 * relief + 0.01 * weave
+        out[..., c] = out[..., c] * (1 + 0.042 * marks) + 0.075 * relief + 0.01 * weave
     return f32((out - 0.5) * 1.06 + 0.51)
 
 
@@ -235,9 +235,9 @@ def vintage(image: Array, rng: Rng) -> Array:
     dust = smoothstep(2.35, 2.7, fbm(rng, h, w, 170, 1)) * 0.5
     out = np.empty_like(image)
     for c in range(3):
-        sepia = (0.14, 0.09, 0.055)[c] + grey * (0.86, 0.75, 0.58)[c]
+        sepia = (0.17, 0.115, 0.075)[c] + grey * (0.92, 0.83, 0.66)[c]
         plane = sepia * 0.78 + soft[..., c] * 0.22
-        plane = plane * (1 - 0.4 * burn**1.2) + 0.022 * stain + grain
+        plane = plane * (1 - 0.34 * burn**1.3) + 0.022 * stain + grain
         out[..., c] = plane + (0.95 - plane) * dust
     for _ in range(5):
         x, wide = rng.random() * w, max(0.6, h / 1400)
@@ -292,11 +292,11 @@ def pastel(image: Array, rng: Rng) -> Array:
     marks = _strokes(image, rng, 5, 0.02)
     tooth = fbm(rng, h, w, 150, 2, 0.7)
     cover = smoothstep(-1.5, 0.5, tooth + 0.5 * marks)
-    mild = saturated(soft, 0.82)
+    mild = saturated(soft, 1.05)
     tint = blur(saturated(soft, 1.6), h / 30)
     out = np.empty_like(image)
     for c in range(3):
-        chalk = 0.44 + 0.56 * np.clip(0.78 * mild[..., c] + 0.22 * tint[..., c], 0, 1)
+        chalk = 0.3 + 0.7 * np.clip(0.78 * mild[..., c] + 0.22 * tint[..., c], 0, 1)
         paper = (0.975, 0.955, 0.93)[c]
         out[..., c] = paper + (chalk - paper) * (0.72 + 0.28 * cover) + 0.018 * marks
     return out
@@ -325,12 +325,18 @@ def clay(image: Array, rng: Rng) -> Array:
 def stained_glass(image: Array, rng: Rng) -> Array:
     """Leaded glass: cells of one glowing colour each, parted by dark lead."""
     h, w = image.shape[:2]
-    rows = 30
+    rows = 42
     cols = max(3, round(rows * w / h))
     own = child(rng)
     jx, jy = f32(own.random((rows + 2, cols + 2))) * 0.86 + 0.07, f32(own.random((rows + 2, cols + 2))) * 0.86 + 0.07
-    y, x = (np.arange(h, dtype=np.float32)[:, None] + 0.5) * rows / h, (np.arange(w, dtype=np.float32)[None, :] + 0.5) * cols / w
-    iy, ix = np.broadcast_to(np.floor(y).astype(np.int32), (h, w)), np.broadcast_to(np.floor(x).astype(np.int32), (h, w))
+    y, x = (
+        (np.arange(h, dtype=np.float32)[:, None] + 0.5) * rows / h,
+        (np.arange(w, dtype=np.float32)[None, :] + 0.5) * cols / w,
+    )
+    iy, ix = (
+        np.broadcast_to(np.floor(y).astype(np.int32), (h, w)),
+        np.broadcast_to(np.floor(x).astype(np.int32), (h, w)),
+    )
     first = np.full((h, w), 9.0, np.float32)
     second = np.full((h, w), 9.0, np.float32)
     owner = np.zeros((h, w), np.int32)

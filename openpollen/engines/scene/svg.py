@@ -77,7 +77,11 @@ class Sketch:
 
     def icon(self, body: str, x: float, y: float, scale: float, prefix: str = "i", turn: float = 0) -> None:
         """Another drawing (32 x 32) at a place; `prefix` keeps its gradient names apart."""
-        own = body.replace('id="', f'id="{prefix}').replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
+        own = (
+            body.replace('id="', f'id="{prefix}')
+            .replace("url(#", f"url(#{prefix}")
+            .replace('href="#', f'href="#{prefix}')
+        )
         spin = f" rotate({turn} 16 16)" if turn else ""
         self.shapes.append(f'<g transform="translate({x} {y}) scale({scale}){spin}">{own}</g>')
 

@@ -59,66 +59,141 @@ _PREFIXES: dict[str, Trait] = {
 
 # size of single subjects, where the group's would mislead
 _SIZES: dict[float, str] = {
-    0.22: "ant microbe lady-beetle fly mosquito coin key ring button chestnut pill game-die cherries",
-    0.3: "chess-pawn hourglass-not-done watch old-key pencil pen spoon toothbrush yarn soap sponge dagger magic-wand crystal-ball "
-    "gem-stone alarm-clock mobile-phone telephone glasses sunglasses bell",
-    0.35: "mouse butterfly honeybee beetle cricket spider cockroach worm snail bug frog baby-chick hamster hatching-chick "
-    "candle light-bulb lantern crab starfish dragonfly",
-    0.5: "teddy-bear backpack guitar rat owl rabbit chipmunk hedgehog bird blackbird dove parrot lizard mushroom seedling witch-hat party-hat top-hat",
-    0.62: "cat black-cat duck rooster chicken raccoon skunk badger otter turtle poodle baby lamp vase box jack-o-lantern",
-    0.72: "dog fox penguin monkey goose koala beaver eagle child girl boy treasure-chest bush campfire sandcastle chair",
-    0.95: "wolf goat ewe ram pig guide-dog service-dog swan flamingo kangaroo desk couch-and-lamp fence well sign bench",
-    1.2: "table bear polar-bear lion tiger panda gorilla horse donkey cow ox deer moose leopard crocodile unicorn zebra throne camel "
-    "two-hump-camel shelf fireplace telescope monster knight robot",
-    1.6: "elephant rhinoceros hippopotamus giraffe mammoth bison shark tent lamp-post locomotive bus fire-engine bullet-train "
-    "water-buffalo tram-car delivery-truck articulated-lorry billboard banner statue-of-liberty hut ringed-planet planet",
-    1.9: "deciduous-tree evergreen-tree palm-tree cherry-tree christmas-tree snowy-tree bare-tree autumn-tree dragon t-rex sauropod whale spouting-whale squid "
-    "house derelict-house barn ship passenger-ship ferry hot-air-balloon rocket pyramid bridge cactus galleon",
-    2.5: "castle japanese-castle tower lighthouse windmill ferris-wheel church roller-coaster tokyo-tower circus-tent houses "
-    "office-building stadium department-store hotel hospital school factory",
+    0.22: """
+        ant microbe lady-beetle fly mosquito coin key ring button chestnut pill game-die cherries
+    """,
+    0.3: """
+        soccer-ball basketball baseball softball volleyball tennis rugby-football american-football pool-8-ball
+        flying-disc yo-yo chess-pawn hourglass-not-done watch old-key pencil pen spoon toothbrush yarn soap
+        sponge dagger magic-wand crystal-ball gem-stone alarm-clock mobile-phone telephone glasses sunglasses
+        bell
+    """,
+    0.35: """
+        mouse butterfly honeybee beetle cricket spider cockroach worm snail bug frog baby-chick hamster
+        hatching-chick candle light-bulb lantern crab starfish dragonfly
+    """,
+    0.5: """
+        teddy-bear backpack guitar rat owl rabbit chipmunk hedgehog bird blackbird dove parrot lizard mushroom
+        seedling witch-hat party-hat top-hat
+    """,
+    0.62: """
+        cat black-cat duck rooster chicken raccoon skunk badger otter turtle poodle baby lamp vase box
+        jack-o-lantern
+    """,
+    0.72: """
+        dog fox rock penguin monkey goose koala beaver eagle child girl boy treasure-chest bush campfire
+        sandcastle chair
+    """,
+    0.95: """
+        wolf goat ewe ram pig guide-dog service-dog swan flamingo kangaroo desk couch-and-lamp sofa fence well
+        sign bench
+    """,
+    1.2: """
+        table bear polar-bear lion tiger panda gorilla horse donkey cow ox deer moose leopard crocodile unicorn
+        zebra throne camel two-hump-camel shelf fireplace telescope monster knight robot
+    """,
+    1.6: """
+        elephant rhinoceros hippopotamus giraffe mammoth bison shark tent lamp-post locomotive bus fire-engine
+        bullet-train water-buffalo tram-car delivery-truck articulated-lorry billboard banner statue-of-liberty
+        hut ringed-planet planet
+    """,
+    1.9: """
+        deciduous-tree evergreen-tree palm-tree cherry-tree christmas-tree snowy-tree bare-tree autumn-tree
+        dragon t-rex sauropod whale spouting-whale squid house derelict-house barn ship passenger-ship ferry
+        hot-air-balloon rocket pyramid bridge cactus galleon
+    """,
+    2.5: """
+        castle japanese-castle tower lighthouse windmill ferris-wheel church roller-coaster tokyo-tower
+        circus-tent houses office-building stadium department-store hotel hospital school factory
+    """,
     3.2: "mountain mount-fuji snow-capped-mountain volcano",
 }
 _HABITS: dict[Habit, str] = {
-    "flies": "bird bat butterfly honeybee eagle dove dragon phoenix-bird parrot person-fairy man-fairy woman-fairy fly mosquito "
-    "dragonfly ghost superhero kite balloon hot-air-balloon comet baby-angel flying-disc witch-on-broom rocket mirror-ball "
-    "parachute satellite flying-saucer aerial-tramway mountain-cableway suspension-railway person-in-suit-levitating",
-    "hangs": "ringed-planet planet globe-showing-americas globe-showing-europe-africa globe-showing-asia-australia star glowing-star "
-    "snowflake musical-note musical-notes speech-balloon thought-balloon bubbles sparkles full-moon crescent-moon sun rainbow "
-    "shooting-star dizzy zzz cloud red-paper-lantern left-speech-bubble",
-    "swims": "fish tropical-fish blowfish shark dolphin whale spouting-whale octopus squid jellyfish seal woman-merpeople "
-    "man-merpeople person-merpeople",
-    "floats": "duck swan galleon canoe person-rowing-boat man-rowing-boat woman-rowing-boat ring-buoy",
-    "stands": "crab lobster shrimp coral starfish spiral-shell oyster anchor airplane-departure airplane-arrival seat fuel-pump "
-    "snowman snowman-without-snow umbrella-on-ground fire umbrella collision droplet satellite-antenna",
+    "flies": """
+        bird bat butterfly honeybee eagle dove dragon phoenix-bird parrot person-fairy man-fairy woman-fairy fly
+        mosquito dragonfly ghost superhero kite balloon hot-air-balloon comet baby-angel flying-disc
+        witch-on-broom rocket mirror-ball parachute satellite flying-saucer aerial-tramway mountain-cableway
+        suspension-railway person-in-suit-levitating
+    """,
+    "hangs": """
+        ringed-planet planet globe-showing-americas globe-showing-europe-africa globe-showing-asia-australia
+        star glowing-star snowflake musical-note musical-notes speech-balloon thought-balloon bubbles sparkles
+        full-moon crescent-moon sun rainbow shooting-star dizzy zzz cloud red-paper-lantern left-speech-bubble
+    """,
+    "swims": """
+        fish tropical-fish blowfish shark dolphin whale spouting-whale octopus squid jellyfish seal
+        woman-merpeople man-merpeople person-merpeople
+    """,
+    "floats": """
+        duck swan galleon canoe lotus person-rowing-boat man-rowing-boat woman-rowing-boat ring-buoy
+    """,
+    "stands": """
+        crab lobster shrimp coral starfish spiral-shell oyster anchor airplane-departure airplane-arrival seat
+        fuel-pump snowman snowman-without-snow umbrella-on-ground fire umbrella collision droplet
+        satellite-antenna
+    """,
 }
 _HOMES: dict[str, str] = {
-    "space": "astronaut rocket ringed-planet planet alien alien-monster flying-saucer satellite comet milky-way man-astronaut "
-    "woman-astronaut globe-showing-americas full-moon-face",
+    "space": """
+        astronaut rocket ringed-planet planet alien alien-monster flying-saucer satellite comet milky-way
+        man-astronaut woman-astronaut globe-showing-americas full-moon-face
+    """,
     "desert": "camel two-hump-camel cactus scorpion pyramid snake cowboy-hat-face lizard",
-    "snow": "penguin polar-bear snowman snowman-without-snow seal sled skier snowboarder skis ice-skate santa-claus mammoth "
-    "mrs-claus mx-claus",
+    "snow": """
+        penguin polar-bear snowman snowman-without-snow seal sled skier snowboarder skis ice-skate santa-claus
+        mammoth mrs-claus mx-claus
+    """,
     "underwater": "coral starfish diving-mask crab lobster",
-    "beach": "umbrella-on-ground spiral-shell palm-tree sandcastle desert-island person-surfing man-surfing woman-surfing "
-    "bikini coconut beach-with-umbrella",
-    "forest": "fox bear deer wolf owl mushroom hedgehog raccoon badger moose chipmunk evergreen-tree beaver boar person-elf "
-    "man-mage woman-mage camping tent campfire",
-    "jungle": "monkey gorilla orangutan tiger leopard parrot sloth t-rex sauropod frog crocodile toucan",
-    "farm": "cow pig ewe ram rooster chicken tractor barn goat horse farmer sheaf-of-rice turkey donkey windmill",
-    "city": "automobile taxi bus motorcycle motor-scooter police-car ambulance fire-engine tram-car robot delivery-truck bicycle "
-    "office-building racing-car lamp-post person-superhero woman-superhero man-superhero police-officer billboard skateboard",
-    "mountain": "eagle goat mount-fuji snow-capped-mountain castle dragon mountain volcano ram llama person-climbing",
+    "beach": """
+        umbrella-on-ground spiral-shell palm-tree sandcastle desert-island person-surfing man-surfing
+        woman-surfing bikini coconut beach-with-umbrella
+    """,
+    "forest": """
+        fox bear deer wolf owl mushroom hedgehog raccoon badger moose chipmunk evergreen-tree beaver boar
+        person-elf man-mage woman-mage camping tent campfire
+    """,
+    "jungle": """
+        monkey gorilla orangutan tiger leopard parrot sloth t-rex sauropod frog crocodile toucan
+    """,
+    "farm": """
+        cow pig ewe ram rooster chicken tractor barn goat horse farmer sheaf-of-rice turkey donkey windmill
+    """,
+    "city": """
+        automobile taxi bus motorcycle motor-scooter police-car ambulance fire-engine tram-car robot
+        delivery-truck bicycle office-building racing-car lamp-post person-superhero woman-superhero
+        man-superhero police-officer billboard skateboard
+    """,
+    "mountain": """
+        eagle goat mount-fuji snow-capped-mountain castle dragon mountain volcano ram llama person-climbing
+    """,
     "meadow": "umbrella kite",
     "sea": "lighthouse galleon swan duck canoe anchor dolphin whale spouting-whale",
     "sky": "hot-air-balloon kite eagle parachute baby-angel",
-    "room": "open-book teddy-bear lamp candle vase desk table shelf couch-and-lamp chair bed fireplace rug telephone yarn "
-    "desktop-computer television crystal-ball piano potted-plant",
+    "room": """
+        open-book teddy-bear lamp candle vase desk table shelf sofa couch-and-lamp chair bed fireplace rug
+        telephone yarn desktop-computer television crystal-ball piano potted-plant
+    """,
     "kitchen": "cook cooking birthday-cake teapot hot-beverage",
-    "stage": "singer microphone woman-dancing man-dancing guitar drum mirror-ball saxophone trumpet violin performing-arts "
-    "clown-face studio-microphone musical-keyboard",
+    "stage": """
+        singer microphone woman-dancing man-dancing guitar drum mirror-ball saxophone trumpet violin
+        performing-arts clown-face studio-microphone musical-keyboard
+    """,
 }
 _GLOWS: dict[Rgb, str] = {
-    (1.0, 0.62, 0.22): "fire campfire candle jack-o-lantern lantern red-paper-lantern diya-lamp fireplace phoenix-bird volcano",
-    (1.0, 0.84, 0.5): "lamp-post lamp light-bulb lighthouse star glowing-star sparkler flashlight crescent-moon full-moon sun",
+    (
+        1.0,
+        0.62,
+        0.22,
+    ): """
+        fire campfire candle jack-o-lantern lantern red-paper-lantern diya-lamp fireplace phoenix-bird volcano
+    """,
+    (
+        1.0,
+        0.84,
+        0.5,
+    ): """
+        lamp-post lamp light-bulb lighthouse star glowing-star sparkler flashlight crescent-moon full-moon sun
+    """,
     (0.5, 0.95, 0.75): "flying-saucer ghost person-fairy man-fairy woman-fairy",
     (0.7, 0.55, 1.0): "crystal-ball magic-wand",
 }

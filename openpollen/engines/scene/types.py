@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float32]
+Array: TypeAlias = NDArray[np.floating[Any]]  # float32 wherever a picture is meant
 Rgb: TypeAlias = tuple[float, float, float]
 
 Setting = Literal[
@@ -50,7 +50,7 @@ Style = Literal[
     "clay",
     "stained-glass",
 ]
-RelationKind = Literal["on", "above", "beside", "under", "in", "riding", "behind", "in_front"]
+RelationKind = Literal["on", "above", "beside", "under", "in", "riding", "behind", "in_front", "held"]
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,11 @@ def _rain(rng: Rng, h: int, w: int, size: float, count: int, lean: float, plan: 
         long = (0.022 + 0.03 * rng.random()) * size * h
         tone = int(70 + 110 * rng.random())
         for a, b in _wrapped(x, y, long + 2, h, w):
-            draw.line([(a * 2, b * 2), ((a - lean * long) * 2, (b + long) * 2)], fill=tone, width=max(1, round(size * h / 520)))
+            draw.line(
+                [(a * 2, b * 2), ((a - lean * long) * 2, (b + long) * 2)],
+                fill=tone,
+                width=max(1, round(size * h / 520)),
+            )
     alpha = f32(np.asarray(image.resize((w, h), Image.Resampling.BOX), dtype=np.float32)) / 255 * np.float32(0.62)
     dark = plan.time in ("night", "dusk")
     out = clear(h, w)
@@ -114,7 +118,14 @@ def _leaves(rng: Rng, h: int, w: int, size: float, count: int, colors: tuple[Rgb
         fill = tuple(int(255 * c) for c in color) + (255,)
         ca, sa = float(np.cos(angle)), float(np.sin(angle))
         for a, b in _wrapped(x, y, long * 2, h, w):
-            shape = [(-long, 0), (-long * 0.3, -wide), (long * 0.5, -wide * 0.8), (long, 0), (long * 0.3, wide), (-long * 0.4, wide * 0.9)]
+            shape = [
+                (-long, 0),
+                (-long * 0.3, -wide),
+                (long * 0.5, -wide * 0.8),
+                (long, 0),
+                (long * 0.3, wide),
+                (-long * 0.4, wide * 0.9),
+            ]
             draw.polygon([((a + p * ca - q * sa) * 2, (b + p * sa + q * ca) * 2) for p, q in shape], fill=fill)
     small = np.asarray(image.resize((w, h), Image.Resampling.BOX), dtype=np.float32) / 255
     out = small.copy()
@@ -173,5 +184,3 @@ def _lanterns(rng: Rng, h: int, w: int) -> Array:
         lay(out[y0:y1, x0:x1], rgb("ffd27a"), f32(body * 0.95))
         lay(out[y0:y1, x0:x1], rgb("fff2c8"), f32(body * np.exp(-(dx * dx + (dy - 0.4) ** 2) / 0.16)))
     return out
-
-

@@ -235,3 +235,13 @@ CREATE TABLE media_refs (
   FOREIGN KEY(media_id) REFERENCES media (id)
 );
 CREATE INDEX media_refs_of_user ON media_refs (user_id, created_at);
+
+CREATE TABLE sessions (
+  hash TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (hash),
+  FOREIGN KEY(user_id) REFERENCES users (id)
+);
+CREATE INDEX sessions_of_user ON sessions (user_id);

@@ -38,9 +38,7 @@ PAINTERS: dict[Setting, Painter] = {
 }
 
 
-def paint_stage(
-    plan: Plan, width: int, height: int, rng: np.random.Generator, precipitation: bool = True
-) -> Stage:
+def paint_stage(plan: Plan, width: int, height: int, rng: np.random.Generator, precipitation: bool = True) -> Stage:
     """The backdrop of `plan`, width x height pixels; the same generator state paints the same picture.
 
     Without `precipitation` nothing falls in the foreground: a film draws that itself, moving.

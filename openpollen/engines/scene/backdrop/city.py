@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..noise import Rng, child, sample, sample_nearest, texture
-from ..paint import add, blend, blur, clear, f32, grid, lay, luminance, over, rgb, scale, smoothstep
+from ..paint import add, blend, blur, clear, f32, grid, luminance, over, rgb, scale, smoothstep
 from ..props import draw_prop
 from ..props.canvas import sized
 from ..sky import Sky, paint_sky
@@ -16,7 +16,9 @@ from ..types import Array, Layer, Plan, Rgb, Stage
 from .land import dressed, shadow
 from .water import Waves, waves_of
 
-WALLS = tuple(rgb(c) for c in ("b5654a", "d8b98c", "8c99a8", "c98a6a", "e2d6c2", "77838f", "a8705c", "9fb0a8", "c4a884"))
+WALLS = tuple(
+    rgb(c) for c in ("b5654a", "d8b98c", "8c99a8", "c98a6a", "e2d6c2", "77838f", "a8705c", "9fb0a8", "c4a884")
+)
 NIGHT_WALLS = tuple(rgb(c) for c in ("5a3f4f", "4c4f68", "3f4a62", "6a4c4c", "565068", "3d4456"))
 NEON = tuple(rgb(c) for c in ("ff2fa0", "22e6ff", "ffe23c", "7a5cff", "4cff9a", "ff6a3c"))
 WARM = tuple(rgb(c) for c in ("ffd78a", "ffe9b8", "ffb85c", "cfe4ff"))
@@ -42,7 +44,14 @@ def _mood(plan: Plan) -> Mood:
     gloomy = plan.weather in ("rain", "storm", "fog")
     lit = {"night": 0.5, "dusk": 0.42, "sunset": 0.2, "dawn": 0.12, "day": 0.0}[plan.time] + (0.16 if gloomy else 0)
     glow = (*NEON[:2], *NEON[3:4], *WARM) if neon else WARM
-    return Mood(max(lit, 0.45 if neon else 0), glow, dark or gloomy, plan.weather in ("rain", "storm"), neon, NIGHT_WALLS if neon else WALLS)
+    return Mood(
+        max(lit, 0.45 if neon else 0),
+        glow,
+        dark or gloomy,
+        plan.weather in ("rain", "storm"),
+        neon,
+        NIGHT_WALLS if neon else WALLS,
+    )
 
 
 def city(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
@@ -103,7 +112,12 @@ def _skyline(rng: Rng, camera: Camera, sky: Sky, mood: Mood, rank: int) -> Array
         wide = int((0.03 + 0.055 * rng.random()) * h)
         middle = 1 - abs((x + wide / 2) / w - 0.5) * 1.1
         tall = int((0.1 + 0.3 * rng.random() * middle + 0.05 * rank) * h)
-        x0, x1, y0, y1 = max(0, int(x)), min(w, int(x) + wide), int(camera.horizon * h) - tall, int(camera.horizon * h) + 2
+        x0, x1, y0, y1 = (
+            max(0, int(x)),
+            min(w, int(x) + wide),
+            int(camera.horizon * h) - tall,
+            int(camera.horizon * h) + 2,
+        )
         x += wide + rng.random() * 0.01 * h
         if x1 - x0 < 2:
             continue
@@ -135,7 +149,9 @@ def _walls(rng: Rng, camera: Camera, sky: Sky, mood: Mood) -> tuple[Array, Array
         while z < 46:
             deep = 1.5 + 1.6 * rng.random() + 0.05 * z
             tall = 3.0 + 4.6 * rng.random() ** 1.4 + 0.09 * z
-            blocks.append((z, z + deep, tall, side, mood.walls[int(rng.integers(len(mood.walls)))], int(rng.integers(1 << 20))))
+            blocks.append(
+                (z, z + deep, tall, side, mood.walls[int(rng.integers(len(mood.walls)))], int(rng.integers(1 << 20)))
+            )
             z += deep
     for z0, z1, tall, side, color, key in sorted(blocks, key=lambda b: -b[0]):
         _front_face(out, glow, camera, sky, mood, z0, tall, side, color, key)
@@ -145,9 +161,7 @@ def _walls(rng: Rng, camera: Camera, sky: Sky, mood: Mood) -> tuple[Array, Array
     return out, glow
 
 
-def _put(
-    out: Array, glow: Array, area: tuple[slice, slice], mask: Array, color: Array, shine: Array
-) -> None:
+def _put(out: Array, glow: Array, area: tuple[slice, slice], mask: Array, color: Array, shine: Array) -> None:
     target, lamps = out[area], glow[area]
     for c in range(3):
         plane = target[..., c]
@@ -158,7 +172,16 @@ def _put(
 
 
 def _front_face(
-    out: Array, glow: Array, camera: Camera, sky: Sky, mood: Mood, z: float, tall: float, side: int, color: Rgb, key: int
+    out: Array,
+    glow: Array,
+    camera: Camera,
+    sky: Sky,
+    mood: Mood,
+    z: float,
+    tall: float,
+    side: int,
+    color: Rgb,
+    key: int,
 ) -> None:
     h, w = camera.h, camera.w
     inner, outer = STREET / z, (STREET + 5) / z
@@ -177,7 +200,17 @@ def _front_face(
 
 
 def _side_face(
-    out: Array, glow: Array, camera: Camera, sky: Sky, mood: Mood, z0: float, z1: float, tall: float, side: int, color: Rgb, key: int
+    out: Array,
+    glow: Array,
+    camera: Camera,
+    sky: Sky,
+    mood: Mood,
+    z0: float,
+    z1: float,
+    tall: float,
+    side: int,
+    color: Rgb,
+    key: int,
 ) -> None:
     h, w = camera.h, camera.w
     near, far = 0.5 * w / h + side * STREET / z0, 0.5 * w / h + side * STREET / z1
@@ -219,6 +252,14 @@ def _facade(
     lamp = smoothstep(1.8, 0.2, high) * (0.5 if mood.lamps else 0.0) * (1 - luminance(sky.light.ambient))
     lit_window = window & (chance < mood.lit) & ~frame
     lit_shop = shop & (mood.lit > 0.05)
+    bay = along / 1.1
+    pane = np.abs(bay % 1 - 0.5) < 0.4
+    pick_bay = _hash(np.floor(bay), np.zeros_like(bay), key + 3)
+    goods = _hash(np.floor(along * 8), np.floor(high * 9), key + 5)
+    mullion = (np.abs(bay * 2 % 1 - 0.5) > 0.47) | (np.abs(high - 0.66) < 0.012)
+    display = (0.3 + 0.5 * pick_bay) * (0.45 + 0.7 * high) * np.where((high < 0.42) & (goods > 0.55), 0.55, 1.0)
+    display = np.where(mullion, 0.1, display)
+    shop_tint = blend(WARM[key % 3], NEON[key % len(NEON)], 0.55 if mood.neon else 0.06)
     glow_color = mood.glow
     face, shine = np.empty((*along.shape, 3), np.float32), np.zeros((*along.shape, 3), np.float32)
     awning = (high > 0.82) & (high < 1.0)
@@ -233,7 +274,7 @@ def _facade(
         face[..., c] = plane + (sky.air.horizon[c] - plane) * far
         tones = f32([g[c] for g in glow_color]).take((pick * 977).astype(np.int32) % len(glow_color))
         bright = np.where(lit_window, tones * (0.55 + 0.45 * fy), 0.0)
-        bright = np.where(lit_shop & ~(np.abs(along / 1.1 % 1 - 0.5) > 0.4), WARM[1][c] * (0.55 + 0.3 * high), bright)
+        bright = np.where(lit_shop & pane, shop_tint[c] * display, bright)
         shine[..., c] = np.maximum(bright * (1 - 0.75 * far) - face[..., c] * (bright > 0), 0)
     return face, shine
 
@@ -276,7 +317,9 @@ def _road(rng: Rng, camera: Camera, sky: Sky, mood: Mood, plan: Plan) -> tuple[A
     out = clear(h, w)
     inside = smoothstep(1.0, 0.995, np.abs(x) / STREET) * (gv > camera.horizon)
     fine, broad = texture(rng, 512, 0.5, 16), texture(rng, 256, 2.0, 2)
-    grain = sample_nearest(fine, x * 0.6, z * 0.6 + 0 * x) * np.exp(-z * 0.16) + 0.9 * sample(broad, x * 0.14, z * 0.09 + 0 * x)
+    grain = sample_nearest(fine, x * 0.6, z * 0.6 + 0 * x) * np.exp(-z * 0.16) + 0.9 * sample(
+        broad, x * 0.14, z * 0.09 + 0 * x
+    )
     side = np.abs(x)
     pavement = smoothstep(ROAD + 0.02, ROAD + 0.06, side)
     kerb = np.exp(-(((side - ROAD - 0.02) / 0.035) ** 2))
@@ -333,7 +376,15 @@ def _furniture(
     """Lamps and trees along the pavements, far ones first."""
     h, w = camera.h, camera.w
     lamp = draw_prop("street-lamp", max(16, int(0.95 * h)), rng, sky.light.direction)
-    kind = "snowy-pine" if plan.weather == "snow" else "autumn-tree" if "autumn" in plan.extra else "cherry-tree" if "spring" in plan.extra else "tree"
+    kind = (
+        "snowy-pine"
+        if plan.weather == "snow"
+        else "autumn-tree"
+        if "autumn" in plan.extra
+        else "cherry-tree"
+        if "spring" in plan.extra
+        else "tree"
+    )
     trees = [draw_prop(kind, max(12, int(0.5 * h)), rng, sky.light.direction) for _ in range(2)]
     for z in (25.0, 15.0, 11.5, 9.0, 7.0, 5.4, 4.2, 3.2):
         is_lamp = z in (25.0, 15.0, 9.0, 5.4, 3.2)
@@ -343,7 +394,9 @@ def _furniture(
             if not is_lamp and (mood.neon or z < 5):
                 continue
             tall = int((2.5 if is_lamp else 1.7) / z * h)
-            drawn = dressed(sized(lamp if is_lamp else trees[int(rng.integers(2))], max(4, tall), is_lamp and side > 0), sky, z)
+            drawn = dressed(
+                sized(lamp if is_lamp else trees[int(rng.integers(2))], max(4, tall), is_lamp and side > 0), sky, z
+            )
             if not is_lamp:
                 shadow(ground, sky, x, y, drawn.shape[1] * 0.4)
             shift = 0.36 * drawn.shape[1] * (-side) if is_lamp else 0

@@ -31,7 +31,14 @@ def underwater(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     own = child(rng)
     sun = 0.3 + 0.4 * float(own.random())
     image = _depths(colors, camera, sun)
-    light = Light(((sun - 0.5) * 0.5, 0.97), blend(colors[0], (1, 1, 1), 0.35), scale(colors[1], 0.85), 0.7 * dim, colors[0], (sun, 0.0))
+    light = Light(
+        ((sun - 0.5) * 0.5, 0.97),
+        blend(colors[0], (1, 1, 1), 0.35),
+        scale(colors[1], 0.85),
+        0.7 * dim,
+        colors[0],
+        (sun, 0.0),
+    )
     far = _far_reef(own, camera, colors)
     floor, view, skyline = _floor(own, camera, colors, light)
     reef = _reef(own, camera, plan, colors, light, floor.rgba)
@@ -61,7 +68,15 @@ def _depths(colors: list[Rgb], camera: Camera, sun: float) -> Array:
     h, w = camera.h, camera.w
     gu, gv = grid(h, w)
     distance = np.hypot((gu - sun * w / h) * 0.75, gv + 0.12)
-    return ramp(f32(np.clip(distance, 0, 1.25)), [(0.0, colors[0]), (0.3, blend(colors[0], colors[1], 0.75)), (0.7, blend(colors[1], colors[2], 0.75)), (1.25, colors[3])])
+    return ramp(
+        f32(np.clip(distance, 0, 1.25)),
+        [
+            (0.0, colors[0]),
+            (0.3, blend(colors[0], colors[1], 0.75)),
+            (0.7, blend(colors[1], colors[2], 0.75)),
+            (1.25, colors[3]),
+        ],
+    )
 
 
 def _far_reef(rng: Rng, camera: Camera, colors: list[Rgb]) -> Layer:
@@ -86,11 +101,17 @@ def _floor(rng: Rng, camera: Camera, colors: list[Rgb], light: Light) -> tuple[L
     gu, _ = grid(camera.h, camera.w)
     fx = (gu - 0.5 * camera.w / camera.h) * far
     ridge = 0.5 + 0.5 * np.sin(far * 11 + 1.8 * np.sin(fx * 1.6) + sample(tile, fx / 3, far / 3) * 5)
-    sand = between(rgb("b59a68"), rgb("f6e6b8"), f32(0.45 + 0.2 * ridge * np.exp(-far * 0.2) + 0.25 * sample(tile, fx / 2, far / 2)))
+    sand = between(
+        rgb("b59a68"),
+        rgb("f6e6b8"),
+        f32(0.45 + 0.2 * ridge * np.exp(-far * 0.2) + 0.25 * sample(tile, fx / 2, far / 2)),
+    )
     lace = _caustics(web, fx * 0.3, far * 0.42)
     glow = view.gather(sun)
     for c in range(3):
-        level = light.ambient[c] * 0.9 + light.color[c] * light.strength * (0.45 * glow + 0.9 * lace * np.exp(-far * 0.14))
+        level = light.ambient[c] * 0.9 + light.color[c] * light.strength * (
+            0.45 * glow + 0.9 * lace * np.exp(-far * 0.14)
+        )
         sand[..., c] *= level
     murk = f32(1 - np.exp(-np.maximum(far - 1.2, 0) * 0.2))
     lay(sand, blend(colors[1], colors[2], 0.62), murk)
@@ -119,7 +140,9 @@ def _reef(rng: Rng, camera: Camera, plan: Plan, colors: list[Rgb], light: Light,
         y = 0.64 + 0.32 * near
         pick = rng.random()
         kind, tall = (corals, 0.15) if pick < 0.56 else (weeds, 0.3) if pick < 0.78 else (rocks, 0.13)
-        items.append((y, x, kind[int(rng.integers(len(kind)))], tall * (0.42 + 0.75 * near) * (0.75 + 0.5 * rng.random())))
+        items.append(
+            (y, x, kind[int(rng.integers(len(kind)))], tall * (0.42 + 0.75 * near) * (0.75 + 0.5 * rng.random()))
+        )
     for y, x, sprite, tall in sorted(items, key=lambda item: item[0]):
         drawn = _wet(sized(sprite, max(4, int(tall * h)), rng.random() < 0.5), light, colors, 1 - (y - 0.64) / 0.32)
         _pool(ground, x * w, y * h, drawn.shape[1])
@@ -172,7 +195,18 @@ def _shoal(rng: Rng, camera: Camera, colors: list[Rgb]) -> Array:
         way = 1 if rng.random() < 0.5 else -1
         for _ in range(int(rng.integers(8, 18))):
             x, y, s = cx + rng.normal(0, 0.07), cy + rng.normal(0, 0.028), 0.008 + 0.006 * rng.random()
-            board.polygon([(x + way * s, y), (x, y - s * 0.42), (x - way * s * 0.7, y), (x - way * s * 1.3, y - s * 0.4), (x - way * s * 1.3, y + s * 0.4), (x - way * s * 0.7, y), (x, y + s * 0.42)], tone_)
+            board.polygon(
+                [
+                    (x + way * s, y),
+                    (x, y - s * 0.42),
+                    (x - way * s * 0.7, y),
+                    (x - way * s * 1.3, y - s * 0.4),
+                    (x - way * s * 1.3, y + s * 0.4),
+                    (x - way * s * 0.7, y),
+                    (x, y + s * 0.42),
+                ],
+                tone_,
+            )
     return board.done(camera.h) * np.float32(0.6)
 
 
@@ -204,5 +238,3 @@ def _front(rng: Rng, camera: Camera, colors: list[Rgb], light: Light) -> Array:
         drawn[..., :3] *= 0.5
         over(out, drawn, int(x * w - drawn.shape[1] / 2), h - drawn.shape[0] + int(0.03 * h))
     return out
-
-

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..atmosphere import air_of
 from ..noise import Rng, child, fbm, line, sample, sample_nearest, texture
-from ..paint import add, blend, blur, clear, f32, grid, lay, opaque, over, rgb, scale, smoothstep
+from ..paint import blend, blur, clear, f32, grid, lay, opaque, over, rgb, scale, smoothstep
 from ..props import draw_prop
-from ..props.canvas import sized, svg
+from ..props.canvas import svg
 from ..sky import paint_sky
 from ..terrain import Camera
 from ..types import Array, Layer, Light, Plan, Rgb, Stage
@@ -44,7 +44,13 @@ _KITCHEN = House(rgb("f0e2c8"), rgb("e8efe8"), rgb("fffaf0"), (rgb("b89a7c"), rg
 def room(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     """A furnished room with a window."""
     own = child(rng)
-    house = _CASTLE if "castle interior" in plan.extra else _LAB if "laboratory" in plan.extra else _HOUSES[int(own.integers(len(_HOUSES)))]
+    house = (
+        _CASTLE
+        if "castle interior" in plan.extra
+        else _LAB
+        if "laboratory" in plan.extra
+        else _HOUSES[int(own.integers(len(_HOUSES)))]
+    )
     camera = Camera(h, w, 0.44)
     window_left = bool(own.random() < 0.5)
     box = _window_box(camera, window_left)
@@ -55,11 +61,17 @@ def room(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     lamp_xy = _furnish(furniture, image, own, camera, plan, house, window_left)
     shine = _lamplight(image, furniture, plan, camera, lamp_xy, lit)
     light = _room_light(plan, window_left, lit)
-    layers = [Layer(opaque(np.clip(image, 0, 1)), 0.0, "room"), Layer(furniture, 0.45, "furniture"), Layer(shine, 0.6, "light")]
+    layers = [
+        Layer(opaque(np.clip(image, 0, 1)), 0.0, "room"),
+        Layer(furniture, 0.45, "furniture"),
+        Layer(shine, 0.6, "light"),
+    ]
     return _indoor_stage(layers, camera, light, house, (0.8, 0.94), f32(np.full(w, _floor_line(camera) * h)))
 
 
-def _indoor_stage(layers: list[Layer], camera: Camera, light: Light, house: House, band: tuple[float, float], ground: Array) -> Stage:
+def _indoor_stage(
+    layers: list[Layer], camera: Camera, light: Light, house: House, band: tuple[float, float], ground: Array
+) -> Stage:
     out = layers[0].rgba[..., :3].copy()
     for part in layers[1:]:
         over(out, part.rgba)
@@ -102,7 +114,12 @@ def _shell(rng: Rng, camera: Camera, house: House, plan: Plan, box: tuple[int, i
     wall = _wall(rng, along, y, house)
     boards = _boards(rng, x, z, house)
     image = wall + (boards - wall) * floor[..., None]
-    corner = 1 - 0.34 * np.exp(-np.abs(np.abs(x) - half) / 0.22) * (z > BACK - 0.6) - 0.3 * np.exp(-np.clip(y, 0, 9) / 0.12) * (1 - floor) - 0.3 * np.exp(-np.abs(z - BACK) / 0.3) * floor
+    corner = (
+        1
+        - 0.34 * np.exp(-np.abs(np.abs(x) - half) / 0.22) * (z > BACK - 0.6)
+        - 0.3 * np.exp(-np.clip(y, 0, 9) / 0.12) * (1 - floor)
+        - 0.3 * np.exp(-np.abs(z - BACK) / 0.3) * floor
+    )
     day = _day(plan)
     air = air_of(plan)
     wx, wy = (box[0] + box[2]) / 2 / h, (box[1] + box[3]) / 2 / h
@@ -177,7 +194,12 @@ def _sun_patch(camera: Camera, x: Array, z: Array, box: tuple[int, int, int, int
     a = (x - lean * away - left) / (right - left)
     b = (away - 0.35) / 1.25
     soft = 0.03
-    inside = smoothstep(-soft, soft, a) * smoothstep(1 + soft, 1 - soft, a) * smoothstep(-soft, soft, b) * smoothstep(1 + soft, 1 - soft, b)
+    inside = (
+        smoothstep(-soft, soft, a)
+        * smoothstep(1 + soft, 1 - soft, a)
+        * smoothstep(-soft, soft, b)
+        * smoothstep(1 + soft, 1 - soft, b)
+    )
     bars = smoothstep(0.02, 0.045, np.abs(a - 0.5)) * smoothstep(0.02, 0.045, np.abs(b - 0.5))
     return f32(inside * bars)
 
@@ -220,7 +242,11 @@ def _hang_window(image: Array, view: Array, box: tuple[int, int, int, int], plan
         '<path d="M8 8 L30 8 L8 44z M56 8 L72 8 L56 32z" fill="#fff" fill-opacity=".16"/>'
     )
     over(image, svg(frame, (100, 120), tall), x0, y0)
-    sill = svg(f'<path d="M0 0 H120 V6 L116 10 H4 L0 6z" fill="#{trim}"/><path d="M4 10 H116 V12 H4z" fill="#000" fill-opacity=".3"/>', (120, 12), max(3, int(tall * 0.07)))
+    sill = svg(
+        f'<path d="M0 0 H120 V6 L116 10 H4 L0 6z" fill="#{trim}"/><path d="M4 10 H116 V12 H4z" fill="#000" fill-opacity=".3"/>',
+        (120, 12),
+        max(3, int(tall * 0.07)),
+    )
     over(image, sill, x0 + wide // 2 - sill.shape[1] // 2, y1 - 1)
     if not arch and "laboratory" not in plan.extra:
         _curtains(image, box, day)
@@ -248,7 +274,9 @@ def _curtains(image: Array, box: tuple[int, int, int, int], day: float) -> None:
     over(image, rod, x0 - int((x1 - x0) * 0.25), y0 - int(0.06 * tall))
 
 
-def _stand(target: Array, floor: Array, key: str, rng: Rng, x: float, y: float, tall: float, camera: Camera, level: float) -> tuple[float, float]:
+def _stand(
+    target: Array, floor: Array, key: str, rng: Rng, x: float, y: float, tall: float, camera: Camera, level: float
+) -> tuple[float, float]:
     """A piece of furniture with its foot at (x, y), 0..1, and its shadow; returns its top middle in pixels."""
     h, w = camera.h, camera.w
     drawn = draw_prop(key, max(6, int(tall * h)), rng, (-0.5, 0.86))
@@ -274,7 +302,9 @@ def soft_shadow(image: Array, x: float, y: float, wide: float, strength: float) 
         image[y0:y1, x0:x1, c] *= dark
 
 
-def _furnish(target: Array, floor: Array, rng: Rng, camera: Camera, plan: Plan, house: House, window_left: bool) -> tuple[float, float] | None:
+def _furnish(
+    target: Array, floor: Array, rng: Rng, camera: Camera, plan: Plan, house: House, window_left: bool
+) -> tuple[float, float] | None:
     """Put furniture along the back wall; returns where a lamp burns, in pixels."""
     h, w = camera.h, camera.w
     level = 0.5 + 0.5 * _day(plan)
@@ -326,7 +356,9 @@ def _picture(target: Array, rng: Rng, x: float, y: float, camera: Camera, level:
     tall, wide = int((0.1 + 0.05 * rng.random()) * h), int((0.09 + 0.06 * rng.random()) * h)
     if tall < 8 or wide < 8:
         return
-    pick = [("f2b56a", "d2604a", "5a3a5c"), ("bfe3f0", "7fb58a", "3f6a52"), ("f0d8b0", "c89a6a", "6a8a9a")][int(rng.integers(3))]
+    pick = [("f2b56a", "d2604a", "5a3a5c"), ("bfe3f0", "7fb58a", "3f6a52"), ("f0d8b0", "c89a6a", "6a8a9a")][
+        int(rng.integers(3))
+    ]
     body = (
         f'<rect width="100" height="100" fill="#4a3020"/><rect x="6" y="6" width="88" height="88" fill="#f4ecd8"/><rect x="13" y="13" width="74" height="74" fill="#{pick[0]}"/>'
         f'<circle cx="66" cy="34" r="9" fill="#fff4d0"/><path d="M13 62 L36 36 L54 58 L66 46 L87 66 V87 H13z" fill="#{pick[1]}"/><path d="M13 74 Q50 60 87 76 V87 H13z" fill="#{pick[2]}"/>'
@@ -338,7 +370,9 @@ def _picture(target: Array, rng: Rng, x: float, y: float, camera: Camera, level:
     over(target, frame, int(x * w - wide / 2), int(y * h))
 
 
-def _lamplight(image: Array, furniture: Array, plan: Plan, camera: Camera, lamp: tuple[float, float] | None, day: float) -> Array:
+def _lamplight(
+    image: Array, furniture: Array, plan: Plan, camera: Camera, lamp: tuple[float, float] | None, day: float
+) -> Array:
     """The glow of the lamp on everything near it, as a layer."""
     out = clear(camera.h, camera.w)
     if lamp is None:
@@ -356,7 +390,14 @@ def _room_light(plan: Plan, window_left: bool, day: float) -> Light:
     side = -0.62 if window_left else 0.62
     warm = blend(air.sun, rgb("ffc890"), 1 - day)
     level = 0.34 + 0.36 * day
-    return Light((side, 0.78), warm, (0.86 * level, 0.83 * level, 0.82 * level), 0.3 + 0.4 * day, blend(warm, (1, 1, 1), 0.2), None)
+    return Light(
+        (side, 0.78),
+        warm,
+        (0.86 * level, 0.83 * level, 0.82 * level),
+        0.3 + 0.4 * day,
+        blend(warm, (1, 1, 1), 0.2),
+        None,
+    )
 
 
 def kitchen(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
@@ -374,8 +415,15 @@ def kitchen(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     image = blur(image, 0.0022 * h)
     counter = _counter(own, camera, plan, box, day)
     glow = _lamplight(image, things, plan, camera, (w * (0.72 if window_left else 0.28), 0.1 * h), day)
-    layers = [Layer(opaque(np.clip(image, 0, 1)), 0.0, "room"), Layer(things, 0.3, "shelf"), Layer(counter, 0.6, "counter"), Layer(glow, 0.7, "light")]
-    return _indoor_stage(layers, camera, _room_light(plan, window_left, day), _KITCHEN, (0.8, 0.92), f32(np.full(w, 0.72 * h)))
+    layers = [
+        Layer(opaque(np.clip(image, 0, 1)), 0.0, "room"),
+        Layer(things, 0.3, "shelf"),
+        Layer(counter, 0.6, "counter"),
+        Layer(glow, 0.7, "light"),
+    ]
+    return _indoor_stage(
+        layers, camera, _room_light(plan, window_left, day), _KITCHEN, (0.8, 0.92), f32(np.full(w, 0.72 * h))
+    )
 
 
 def _kitchen_wall(rng: Rng, camera: Camera, plan: Plan, box: tuple[int, int, int, int], day: float) -> Array:
@@ -414,7 +462,9 @@ def _shelf_with_jars(target: Array, rng: Rng, camera: Camera, x: float, level: f
                 f'<rect x="{at + 3:g}" y="{shelf_y - tall + 5:g}" width="3" height="{tall - 11:g}" rx="1.5" fill="#fff" fill-opacity=".4"/>'
             )
             at += wide + 5 + 8 * rng.random()
-        jars.append(f'<rect x="4" y="{shelf_y}" width="232" height="9" rx="2" fill="#a8743f"/><rect x="4" y="{shelf_y + 9}" width="232" height="5" fill="#000" fill-opacity=".16"/>')
+        jars.append(
+            f'<rect x="4" y="{shelf_y}" width="232" height="9" rx="2" fill="#a8743f"/><rect x="4" y="{shelf_y + 9}" width="232" height="5" fill="#000" fill-opacity=".16"/>'
+        )
     drawn = svg("".join(jars), (240, 160), max(8, int(0.34 * h))).copy()
     drawn[..., :3] *= np.float32(level)
     over(target, drawn, int(x * w - drawn.shape[1] / 2), int(0.1 * h))
@@ -461,8 +511,15 @@ def stage(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     beams, pools = _spots(own, camera, w, h)
     over(floor, pools)
     drapes = _drapes(own, camera)
-    layers = [Layer(opaque(np.clip(image, 0, 1)), 0.0, "hall"), Layer(floor, 0.3, "floor"), Layer(beams, 0.4, "light"), Layer(drapes, 0.8, "curtains")]
-    light = Light((-0.25, 0.95), rgb("fff0d0"), blend(hue, (0.5, 0.5, 0.55), 0.45), 0.68, blend(hue, (1, 1, 1), 0.55), None)
+    layers = [
+        Layer(opaque(np.clip(image, 0, 1)), 0.0, "hall"),
+        Layer(floor, 0.3, "floor"),
+        Layer(beams, 0.4, "light"),
+        Layer(drapes, 0.8, "curtains"),
+    ]
+    light = Light(
+        (-0.25, 0.95), rgb("fff0d0"), blend(hue, (0.5, 0.5, 0.55), 0.45), 0.68, blend(hue, (1, 1, 1), 0.55), None
+    )
     out = _indoor_stage(layers, camera, light, replace(_HOUSES[0], wall=hue), (0.76, 0.9), f32(np.full(w, 0.66 * h)))
     out.foreground = None
     return out

@@ -8,10 +8,12 @@ import numpy as np
 
 from ..noise import Rng, child, sample, sample_nearest, texture
 from ..paint import clear, f32, lay, over, scale, smoothstep
-from ..sky import Sky, paint_sky
-from ..terrain import Camera, View, lambert, project, shadowed
 from ..props.canvas import sized
+from ..sky import Sky
+from ..terrain import Camera, View, lambert, project, shadowed
 from ..types import Array, Layer, Rgb, Stage
+
+HILL_AT = 7.0  # distance of a hill's top
 
 
 @dataclass
@@ -122,8 +124,10 @@ class Field:
     patch_share: float
 
 
-def near_land(rng: Rng, camera: Camera, sky: Sky, look: Field, far: float = 60.0) -> tuple[Layer, Array, Land]:
-    """The land from the viewer's feet to the horizon."""
+def near_land(
+    rng: Rng, camera: Camera, sky: Sky, look: Field, far: float = 60.0, hill: float | None = None
+) -> tuple[Layer, Array, Land]:
+    """The land from the viewer's feet to the horizon; `hill` is where across the picture, 0..1, a hill rises."""
     own = child(rng)
     tile, fine = texture(own, 256, 3.0, 1), texture(own, 512, 0.75, 10)
     z, x = camera.fan(320, far)
@@ -131,6 +135,10 @@ def near_land(rng: Rng, camera: Camera, sky: Sky, look: Field, far: float = 60.0
     calm = smoothstep(camera.near() * 0.9, camera.near() * 3.2, z)
     field = look.roll * calm * (sample(tile, u, v) + 0.25 * sample(tile, u * 2.7 + 0.2, v * 2.7))
     field = f32(np.minimum(field, camera.eye * 0.86 + z * 0.004))
+    if hill is not None:
+        middle = (hill - 0.5) * camera.w / camera.h * HILL_AT
+        bump = np.exp(-(((x - middle) / 2.4) ** 2) - ((z - HILL_AT) / 2.2) ** 2)
+        field = f32(field * (1 - 0.7 * bump) + camera.eye * 1.5 * bump)
     land = see(camera, field, x, z, sky, 0.3, look.wide * 0.12)
     size = look.texture_size
     near_grain = sample_nearest(fine, land.x / size, land.z / size * 0.55)
@@ -169,7 +177,9 @@ def dressed(sprite: Array, sky: Sky, z: float, gain: float = 1.0, density: float
     fade = float(1 - np.exp(-z * density * (0.4 + 2.2 * sky.air.murk)))
     for c in range(3):
         level = (light.ambient[c] + light.color[c] * light.strength * 0.78) * gain
-        out[..., c] = np.minimum(out[..., c] * level, out[..., 3]) * (1 - fade) + sky.air.horizon[c] * fade * out[..., 3]
+        out[..., c] = (
+            np.minimum(out[..., c] * level, out[..., 3]) * (1 - fade) + sky.air.horizon[c] * fade * out[..., 3]
+        )
     return out
 
 
@@ -201,7 +211,9 @@ class Spot:
     height: int
 
 
-def spots(rng: Rng, camera: Camera, land: Land, count: int, size: float, near: float, far: float, spread: float) -> list[Spot]:
+def spots(
+    rng: Rng, camera: Camera, land: Land, count: int, size: float, near: float, far: float, spread: float
+) -> list[Spot]:
     """Places on the land between two distances for things `size` units tall, far ones first.
 
     `spread` 0 keeps them to the sides of the picture, 1 puts them anywhere.

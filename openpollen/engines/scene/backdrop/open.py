@@ -8,7 +8,7 @@ from ..noise import Rng, child
 from ..paint import clear, f32, over, rgb, smoothstep
 from ..props import draw_prop
 from ..props.canvas import sized
-from ..props.plants import AUTUMN, BLOSSOM, LEAF, OLIVE, bush, flowers, tree, tuft
+from ..props.plants import AUTUMN, BLOSSOM, LEAF, OLIVE, bush, flowers, tuft
 from ..sky import Sky, paint_sky
 from ..terrain import Camera
 from ..types import Array, Plan, Stage
@@ -70,7 +70,8 @@ def meadow(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     sky = paint_sky(plan, child(rng), h, w, camera.horizon)
     far, _ = far_range(rng, camera, sky, 0.1, rgb("56735f"), 0.0, 22.0)
     look = SNOW if plan.weather == "snow" else DRY if "autumn" in plan.extra else GRASS
-    near, skyline, land = near_land(rng, camera, sky, look, 60.0)
+    hill = 0.5 + float(rng.uniform(-0.14, 0.14)) if "hill" in plan.extra else None
+    near, skyline, land = near_land(rng, camera, sky, look, 60.0, hill)
     grown = plants_layer(camera, 0.6, "trees")
     own = child(rng)
     trees, bushes = _tree_kinds(plan, own, sky, max(24, int(0.42 * h))), _bushes(plan, own, sky, max(16, int(0.12 * h)))
@@ -100,7 +101,10 @@ def farm(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     trees = _tree_kinds(plan, own, sky, max(24, int(0.3 * h)))
     set_out(grown.rgba, near.rgba, trees, spots(own, camera, land, int(14 * w / h), 1.4, 16, 40, 1.0), own, sky)
     barn_left = own.random() < 0.5
-    for key, x, z, tall in (("windmill", 0.88 if barn_left else 0.12, 11.0, 3.6), ("barn", 0.16 if barn_left else 0.84, 8.0, 2.3)):
+    for key, x, z, tall in (
+        ("windmill", 0.88 if barn_left else 0.12, 11.0, 3.6),
+        ("barn", 0.16 if barn_left else 0.84, 8.0, 2.3),
+    ):
         _stand(grown.rgba, near.rgba, key, x, z, tall, camera, land, sky, own)
     fence = draw_prop("fence", max(8, int(0.1 * h)), own, sky.light.direction)
     y = int((camera.horizon + 0.135) * h)
@@ -123,12 +127,24 @@ def _furrows(image: Array, land: Land, sky: Sky) -> None:
     gold = (strip % 3 == 0).astype(np.float32)
     level = [sky.light.ambient[c] + sky.light.color[c] * sky.light.strength * 0.8 for c in range(3)]
     for c in range(3):
-        field = gold * (0.5 + 0.38 * wave) * (0.98, 0.8, 0.34)[c] + (1 - gold) * (0.34 + 0.36 * wave) * (0.62, 0.95, 0.36)[c]
+        field = (
+            gold * (0.5 + 0.38 * wave) * (0.98, 0.8, 0.34)[c]
+            + (1 - gold) * (0.34 + 0.36 * wave) * (0.62, 0.95, 0.36)[c]
+        )
         image[..., c] += (field * level[c] - image[..., c]) * inside * np.exp(-land.z * 0.02)
 
 
 def _stand(
-    target: Array, ground: Array, key: str, x: float, z: float, tall: float, camera: Camera, land: Land, sky: Sky, rng: Rng
+    target: Array,
+    ground: Array,
+    key: str,
+    x: float,
+    z: float,
+    tall: float,
+    camera: Camera,
+    land: Land,
+    sky: Sky,
+    rng: Rng,
 ) -> None:
     column = int(np.clip(x * camera.w, 0, camera.w - 1))
     top = int(np.clip(land.view.skyline[column], 0, camera.h - 1))
@@ -173,7 +189,9 @@ def desert(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     light = sky.light.direction
     cacti = [draw_prop("cactus", max(20, int(0.3 * h)), own, light) for _ in range(3)]
     rocks = [draw_prop("rock", max(10, int(0.1 * h)), own, light) for _ in range(2)]
-    tall = [draw_prop("palm", max(20, int(0.4 * h)), own, light) for _ in range(2)] if "tropical" in plan.extra else cacti
+    tall = (
+        [draw_prop("palm", max(20, int(0.4 * h)), own, light) for _ in range(2)] if "tropical" in plan.extra else cacti
+    )
     set_out(grown.rgba, near.rgba, rocks, spots(own, camera, land, int(9 * w / h), 0.2, 3, 20, 0.8), own, sky, False)
     set_out(grown.rgba, near.rgba, cacti, spots(own, camera, land, int(11 * w / h), 0.85, 9, 32, 1.0), own, sky)
     set_out(grown.rgba, near.rgba, tall, spots(own, camera, land, int(4 * w / h) + 1, 1.15, 3.6, 6, 0.12), own, sky)
@@ -213,5 +231,3 @@ def _sparkle(image: Array, land: Land, rng: Rng, sky: Sky) -> None:
     glint = (rng.random(land.z.shape, dtype=np.float32) > 0.9985) * np.exp(-land.z * 0.14) * land.sun * image[..., 3]
     for c in range(3):
         image[..., c] = np.minimum(image[..., c] + f32(glint) * sky.light.color[c] * 0.7, image[..., 3])
-
-

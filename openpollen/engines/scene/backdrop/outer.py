@@ -11,8 +11,18 @@ from ..terrain import Camera, lambert, project
 from ..types import Array, Layer, Light, Plan, Rgb, Stage
 from .land import Field, near_land, stage_of
 
-_NEBULAE = (("1b2a8c", "b03ad0", "ff7ab0"), ("0c4a7a", "22b0c8", "ffd28a"), ("4a1a6a", "e0486a", "ffb46a"), ("123a5a", "3a6cf0", "b07af0"))
-_WORLDS = (("3a5a8a", "8ac0e0", "f0f4f0"), ("8a4a2a", "d8905a", "ffe0b0"), ("4a3a7a", "9a7ad0", "f0d0f0"), ("2a6a5a", "6ac09a", "e0f0c0"))
+_NEBULAE = (
+    ("1b2a8c", "b03ad0", "ff7ab0"),
+    ("0c4a7a", "22b0c8", "ffd28a"),
+    ("4a1a6a", "e0486a", "ffb46a"),
+    ("123a5a", "3a6cf0", "b07af0"),
+)
+_WORLDS = (
+    ("3a5a8a", "8ac0e0", "f0f4f0"),
+    ("8a4a2a", "d8905a", "ffe0b0"),
+    ("4a3a7a", "9a7ad0", "f0d0f0"),
+    ("2a6a5a", "6ac09a", "e0f0c0"),
+)
 
 
 def space(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
@@ -27,12 +37,22 @@ def space(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     np.clip(image, 0, 1, out=image)
     left = own.random() < 0.5
     side = (-0.78, 0.62) if left else (0.78, 0.62)
-    light = Light(side, rgb("fff4e2"), blend(rgb("4a5080"), palette[1], 0.3), 0.72, blend(palette[2], (1, 1, 1), 0.3), None)
+    light = Light(
+        side, rgb("fff4e2"), blend(rgb("4a5080"), palette[1], 0.3), 0.72, blend(palette[2], (1, 1, 1), 0.3), None
+    )
     planets = clear(h, w)
     world = [rgb(c) for c in _WORLDS[int(own.integers(len(_WORLDS)))]]
     x = 0.83 if left else 0.17
     planet(planets, own, x * w, 0.2 * h, 0.13 * h, world, light, ringed=own.random() < 0.5)
-    planet(planets, own, (1 - x) * w + 0.04 * w, (0.1 + 0.05 * own.random()) * h, 0.035 * h, [rgb(c) for c in ("5a5a60", "a8a49c", "e8e4d8")], light)
+    planet(
+        planets,
+        own,
+        (1 - x) * w + 0.04 * w,
+        (0.1 + 0.05 * own.random()) * h,
+        0.035 * h,
+        [rgb(c) for c in ("5a5a60", "a8a49c", "e8e4d8")],
+        light,
+    )
     layers = [Layer(opaque(image), 0.0, "sky"), Layer(planets, 0.1, "planets")]
     if "lunar" in plan.extra or "mars" in plan.extra:
         return _surface(plan, child(rng), h, w, layers, light)
@@ -77,7 +97,11 @@ def _bright_stars(image: Array, rng: Rng) -> None:
         du, dv = np.abs(gu - x), np.abs(gv - y)
         thin = size * 0.09
         column = np.exp(-du / thin) * np.exp(-dv / size) + np.exp(-dv / thin) * np.exp(-du / size)
-        add(image, blend((0.75, 0.85, 1.0), (1.0, 0.85, 0.7), float(rng.random())), f32(column + np.exp(-(du**2 + dv**2) / (size * 0.35) ** 2) * 0.8))
+        add(
+            image,
+            blend((0.75, 0.85, 1.0), (1.0, 0.85, 0.7), float(rng.random())),
+            f32(column + np.exp(-(du**2 + dv**2) / (size * 0.35) ** 2) * 0.8),
+        )
 
 
 def planet(
@@ -90,7 +114,11 @@ def planet(
     r2 = nx * nx + ny * ny
     nz = np.sqrt(np.clip(1 - r2, 0, 1))
     rough = fbm(rng, size, size, 3, 5, 0.55)
-    tone = 0.5 + 0.42 * np.sin((ny + 0.25 * nx) * 8 + rough * 1.8) * 0.6 + 0.3 * rough if rng.random() < 0.6 else 0.45 + 0.7 * rough
+    tone = (
+        0.5 + 0.42 * np.sin((ny + 0.25 * nx) * 8 + rough * 1.8) * 0.6 + 0.3 * rough
+        if rng.random() < 0.6
+        else 0.45 + 0.7 * rough
+    )
     face = ramp(f32(np.clip(tone, 0, 1)), [(0.0, colors[0]), (0.55, colors[1]), (1.0, colors[2])])
     lit = np.clip(nx * light.direction[0] * 0.9 - ny * light.direction[1] * 0.9 + nz * 0.35, 0, 1)
     inside = smoothstep(1.0, 0.965, np.sqrt(r2))
@@ -99,7 +127,12 @@ def planet(
     for c in range(3):
         out[..., c] = np.clip(face[..., c] * (0.04 + 1.05 * lit) + colors[2][c] * edge * 0.6, 0, 1) * inside
     out[..., 3] = inside
-    halo = np.exp(-np.clip(np.sqrt(r2) - 1, 0, 9) / 0.055) * (1 - inside) * np.clip(0.25 + nx * light.direction[0] - ny * light.direction[1], 0, 1) * 0.55
+    halo = (
+        np.exp(-np.clip(np.sqrt(r2) - 1, 0, 9) / 0.055)
+        * (1 - inside)
+        * np.clip(0.25 + nx * light.direction[0] - ny * light.direction[1], 0, 1)
+        * 0.55
+    )
     for c in range(3):
         out[..., c] += halo * colors[1][c]
     out[..., 3] += halo * 0.6
@@ -142,7 +175,11 @@ def _surface(plan: Plan, rng: Rng, h: int, w: int, layers: list[Layer], light: L
         lay(veil, rgb("e0a070"), f32(np.exp(-np.clip(0.55 - gv, 0, 1) / 0.12) * 0.8 + np.zeros((1, w))))
         layers.append(Layer(veil, 0.15, "air"))
     camera = Camera(h, w, 0.55)
-    look = Field(rgb("7a3a22"), rgb("d98c60"), 0.5, 7.0, 0.2, 0.9, rgb("e8a880"), 0.3) if red else Field(rgb("5a5c66"), rgb("c9c8c6"), 0.4, 7.0, 0.22, 0.9, rgb("8a8a90"), 0.4)
+    look = (
+        Field(rgb("7a3a22"), rgb("d98c60"), 0.5, 7.0, 0.2, 0.9, rgb("e8a880"), 0.3)
+        if red
+        else Field(rgb("5a5c66"), rgb("c9c8c6"), 0.4, 7.0, 0.22, 0.9, rgb("8a8a90"), 0.4)
+    )
     near, skyline, _ = near_land(rng, camera, sky, look, 40.0)
     _craters(near.rgba, rng, camera, light)
     stage = stage_of(sky, [near], camera, (0.68, 0.93), skyline)
@@ -155,14 +192,23 @@ def _craters(image: Array, rng: Rng, camera: Camera, light: Light) -> None:
     for _ in range(int(16 * w / h)):
         v = 0.05 + 0.4 * rng.random() ** 1.3
         x, y, r = rng.random() * w, (camera.horizon + v) * h, (0.03 + 0.09 * rng.random()) * v / 0.3 * h
-        x0, x1, y0, y1 = max(0, int(x - r * 1.4)), min(w, int(x + r * 1.4)), max(0, int(y - r * 0.6)), min(h, int(y + r * 0.6))
+        x0, x1, y0, y1 = (
+            max(0, int(x - r * 1.4)),
+            min(w, int(x + r * 1.4)),
+            max(0, int(y - r * 0.6)),
+            min(h, int(y + r * 0.6)),
+        )
         if x0 >= x1 or y0 >= y1:
             continue
         gy, gx = np.ogrid[y0:y1, x0:x1]
         dx, dy = (gx - x) / r, (gy - y) / (r * 0.36)
         d = np.hypot(dx, dy)
         slope = (dx * light.direction[0] - dy * 0.5) / np.maximum(d, 0.05)
-        bowl = smoothstep(1.0, 0.7, d) * slope * 0.34 - np.exp(-(((d - 1.05) / 0.12) ** 2)) * slope * 0.3 - 0.1 * smoothstep(1, 0.4, d)
+        bowl = (
+            smoothstep(1.0, 0.7, d) * slope * 0.34
+            - np.exp(-(((d - 1.05) / 0.12) ** 2)) * slope * 0.3
+            - 0.1 * smoothstep(1, 0.4, d)
+        )
         for c in range(3):
             part = image[y0:y1, x0:x1, c]
             part *= 1 + bowl

@@ -12,7 +12,7 @@ from ..props import draw_prop
 from ..sky import Sky, paint_sky
 from ..terrain import Camera
 from ..types import Array, Layer, Plan, Rgb, Stage
-from .land import far_range, near_land, plants_layer, set_out, spots
+from .land import far_range, plants_layer, set_out
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,9 @@ def sea(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     waves = waves_of(child(rng), 0.35 if inland else _rough(plan))
     water = surface(camera, waves, image, sky, rgb("1f5a5e") if inland else _deep(plan))
     layer = _filled(camera, water, "water", 0.5)
-    mist = f32(np.exp(-np.abs(np.arange(h)[:, None] / h - camera.horizon) / 0.02) * (0.2 + 0.3 * sky.air.murk) + 0 * gu_like(w))
+    mist = f32(
+        np.exp(-np.abs(np.arange(h)[:, None] / h - camera.horizon) / 0.02) * (0.2 + 0.3 * sky.air.murk) + 0 * gu_like(w)
+    )
     veil = np.zeros((h, w, 4), np.float32)
     lay(veil, sky.air.horizon, mist)
     layers = [Layer(shore, 0.2, "coast"), layer, Layer(veil, 0.5, "mist")]
@@ -149,10 +151,14 @@ def beach(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     coast = Layer(coast.rgba * part[..., None], 0.2, "coast")
     image = sky.image.copy()
     over(image, coast.rgba)
-    water = _filled(camera, surface(camera, waves_of(child(rng), _rough(plan) * 0.8), image, sky, _deep(plan)), "water", 0.45)
+    water = _filled(
+        camera, surface(camera, waves_of(child(rng), _rough(plan) * 0.8), image, sky, _deep(plan)), "water", 0.45
+    )
     own = child(rng)
     tile = texture(own, 256, 1.9, 2)
-    edge = 0.62 + 0.03 * sample(tile, gu * 0.35, np.full_like(gu, 0.3)) + 0.035 * (gu * h / w - 0.5) * (1 if right else -1)
+    edge = (
+        0.62 + 0.03 * sample(tile, gu * 0.35, np.full_like(gu, 0.3)) + 0.035 * (gu * h / w - 0.5) * (1 if right else -1)
+    )
     _surf(water.rgba, tile, gu, gv, edge, camera, sky)
     sand = _sand(own, camera, sky, gu, gv, edge, tile)
     grown = plants_layer(camera, 0.75, "palms")
@@ -185,7 +191,11 @@ def _surf(image: Array, tile: Array, u: Array, v: Array, edge: Array, camera: Ca
     for offset, wide, strength in ((-0.012, 0.014, 1.0), (-0.05, 0.008, 0.75), (-0.092, 0.005, 0.5)):
         place = edge + offset + 0.012 * sample(tile, u * 0.9 + offset * 9, np.full_like(u, 0.7))
         crest = np.exp(-(((v - place) / wide) ** 2)) * smoothstep(-0.55, 0.45, lace + 0.25)
-        lay(image, (0.97 * level[0], 0.99 * level[1], 1.0 * level[2]), f32(np.clip(crest * strength, 0, 0.95) * image[..., 3]))
+        lay(
+            image,
+            (0.97 * level[0], 0.99 * level[1], 1.0 * level[2]),
+            f32(np.clip(crest * strength, 0, 0.95) * image[..., 3]),
+        )
 
 
 def _sand(rng: Rng, camera: Camera, sky: Sky, u: Array, v: Array, edge: Array, tile: Array) -> Layer:
@@ -225,7 +235,12 @@ def _shells(target: Array, ground: Array, rng: Rng, camera: Camera, sky: Sky) ->
 
     rocks = [draw_prop("rock", max(6, int(0.05 * camera.h)), rng, sky.light.direction) for _ in range(2)]
     places = [
-        Spot(float(rng.random()) * camera.w, (0.7 + 0.27 * float(rng.random())) * camera.h, 2.5, max(3, int(camera.h * (0.012 + 0.02 * rng.random()))))
+        Spot(
+            float(rng.random()) * camera.w,
+            (0.7 + 0.27 * float(rng.random())) * camera.h,
+            2.5,
+            max(3, int(camera.h * (0.012 + 0.02 * rng.random()))),
+        )
         for _ in range(7)
     ]
     set_out(target, ground, rocks, sorted(places, key=lambda spot: spot.y), rng, sky)
@@ -243,7 +258,9 @@ def pour_lake(stage: Stage, plan: Plan, sky: Sky, camera: Camera, rng: Rng, ice:
     alpha = smoothstep(0.0, 0.06, field)
     flat = Camera(h, w, camera.horizon + 0.03)
     above = stage.image
-    water = surface(flat, waves_of(child(rng), 0.12 if ice else 0.3), above, sky, rgb("9cc6d8") if ice else rgb("1d5f6a"))
+    water = surface(
+        flat, waves_of(child(rng), 0.12 if ice else 0.3), above, sky, rgb("9cc6d8") if ice else rgb("1d5f6a")
+    )
     full = np.zeros((h, w, 3), np.float32)
     full[h - water.shape[0] :] = water
     layer = np.empty((h, w, 4), np.float32)

@@ -106,7 +106,15 @@ def _soft(light: Light) -> Light:
 
 
 def _trees(
-    rng: Rng, camera: Camera, wood: Wood, sky: Sky, fade: float, base: float, wide: float, count: int, light: tuple[float, float]
+    rng: Rng,
+    camera: Camera,
+    wood: Wood,
+    sky: Sky,
+    fade: float,
+    base: float,
+    wide: float,
+    count: int,
+    light: tuple[float, float],
 ) -> Array:
     """One row of trees across the picture at one distance, in the light and faded."""
     h, w = camera.h, camera.w
@@ -116,7 +124,15 @@ def _trees(
         key = "snowy-pine" if wood.conifers else "bare-tree"
         kinds = [draw_prop(key, max(16, int((0.35 + 9 * wide) * h)), rng, light) for _ in range(2)]
         for _ in range(int(count * aspect * 1.3)):
-            drawn = dressed(sized(kinds[int(rng.integers(2))], max(4, int((0.3 + 10 * wide) * h * (0.8 + 0.4 * rng.random()))), rng.random() < 0.5), sky, fade * 30)
+            drawn = dressed(
+                sized(
+                    kinds[int(rng.integers(2))],
+                    max(4, int((0.3 + 10 * wide) * h * (0.8 + 0.4 * rng.random()))),
+                    rng.random() < 0.5,
+                ),
+                sky,
+                fade * 30,
+            )
             over(out, drawn, int(rng.random() * w - drawn.shape[1] / 2), int(base * h - drawn.shape[0]) + int(0.02 * h))
         return out
     board = Board(h, aspect, 1 if fade > 0.5 else 2)
@@ -124,7 +140,10 @@ def _trees(
     level: Rgb = tuple(min(1.0, sky.light.ambient[c] + sky.light.color[c] * sky.light.strength * 0.8) for c in range(3))  # type: ignore[assignment]
     shaded = (1 - fade) * 0.9
     bark = tuple(blend(p, (p[0] * level[0], p[1] * level[1], p[2] * level[2]), shaded) for p in bark)
-    leaves: Palette = tuple(blend(p, (p[0] * level[0], p[1] * level[1], p[2] * level[2]), shaded) for p in _faded(wood.leaves, sky.air.horizon, fade))  # type: ignore[assignment]
+    leaves: Palette = tuple(
+        blend(p, (p[0] * level[0], p[1] * level[1], p[2] * level[2]), shaded)
+        for p in _faded(wood.leaves, sky.air.horizon, fade)
+    )  # type: ignore[assignment]
     side = 1.0 if light[0] > 0 else -1.0
     total = max(3, int(count * aspect))
     xs = (np.arange(total) + 0.5 + rng.normal(0, 0.28, total)) / total * aspect
@@ -134,7 +153,9 @@ def _trees(
         board.limb(points, [thick * 1.25, thick, thick * 0.85], bark[0], bark[2], side)
     blobs = _canopy_blobs(rng, aspect, 0.3 - 0.2 * fade, total)
     crown(board, rng, blobs, leaves, light, int(1100 * max(1.0, aspect)), 0.007 + wide * 0.16)
-    shrubs = np.stack([rng.random(total * 2) * aspect, np.full(total * 2, base), 0.02 + 0.5 * wide * rng.random(total * 2)], axis=1)
+    shrubs = np.stack(
+        [rng.random(total * 2) * aspect, np.full(total * 2, base), 0.02 + 0.5 * wide * rng.random(total * 2)], axis=1
+    )
     crown(board, rng, f32(shrubs), leaves, light, int(500 * max(1.0, aspect)), 0.006 + wide * 0.12)
     return board.done(h)
 
@@ -169,7 +190,9 @@ def _near_trunks(target: Array, ground: Array, rng: Rng, camera: Camera, wood: W
     h, w = camera.h, camera.w
     board = Board(h, 0.34)
     side = 1.0 if sky.light.direction[0] > 0 else -1.0
-    board.limb([(0.17, 1.0), (0.165, 0.93), (0.172, 0.5), (0.165, -0.02)], [0.17, 0.115, 0.095, 0.085], BARK[0], BARK[2], side)
+    board.limb(
+        [(0.17, 1.0), (0.165, 0.93), (0.172, 0.5), (0.165, -0.02)], [0.17, 0.115, 0.095, 0.085], BARK[0], BARK[2], side
+    )
     for _ in range(110):
         x, y = 0.17 + rng.uniform(-0.05, 0.05), rng.random()
         long = 0.02 + 0.05 * rng.random()
@@ -203,15 +226,24 @@ def _shafts(rng: Rng, camera: Camera, sky: Sky, wood: Wood, plan: Plan) -> Array
 def _fireflies(rng: Rng, camera: Camera, plan: Plan) -> Array:
     h, w = camera.h, camera.w
     glow = np.zeros((h, w, 3), np.float32)
-    tints = [rgb("ffe98a"), rgb("b8ff9a")] if "fireflies" in plan.extra else [rgb("9ae8ff"), rgb("f2b8ff"), rgb("fff0a8")]
+    tints = (
+        [rgb("ffe98a"), rgb("b8ff9a")] if "fireflies" in plan.extra else [rgb("9ae8ff"), rgb("f2b8ff"), rgb("fff0a8")]
+    )
     for _ in range(int(46 * w / h)):
         x, y, size = rng.random() * w, (0.25 + 0.65 * rng.random()) * h, (0.004 + 0.008 * rng.random()) * h
-        x0, x1, y0, y1 = max(0, int(x - size * 4)), min(w, int(x + size * 4) + 1), max(0, int(y - size * 4)), min(h, int(y + size * 4) + 1)
+        x0, x1, y0, y1 = (
+            max(0, int(x - size * 4)),
+            min(w, int(x + size * 4) + 1),
+            max(0, int(y - size * 4)),
+            min(h, int(y + size * 4) + 1),
+        )
         if x0 >= x1 or y0 >= y1:
             continue
         gy, gx = np.ogrid[y0:y1, x0:x1]
         d2 = ((gx - x) ** 2 + (gy - y) ** 2) / size**2
-        add(glow[y0:y1, x0:x1], tints[int(rng.integers(len(tints)))], f32(np.exp(-d2 * 2.5) + 0.35 * np.exp(-d2 * 0.35)))
+        add(
+            glow[y0:y1, x0:x1], tints[int(rng.integers(len(tints)))], f32(np.exp(-d2 * 2.5) + 0.35 * np.exp(-d2 * 0.35))
+        )
     out = np.empty((h, w, 4), np.float32)
     out[..., :3] = np.clip(glow, 0, 1)
     out[..., 3] = out[..., :3].max(axis=2)
@@ -234,9 +266,17 @@ def _canopy(rng: Rng, camera: Camera, wood: Wood, sky: Sky) -> Array | None:
             board.stroke(points, 0.004, rgb("1d4a26"))
             ends = f32(points)
             size = f32(np.full(12, 0.011))
-            board.dabs(ends[:, 0] + f32(rng.normal(0, 0.008, 12)), ends[:, 1], size, size * np.float32(0.6), f32([rgb("3a8a3f")] * 12))
+            board.dabs(
+                ends[:, 0] + f32(rng.normal(0, 0.008, 12)),
+                ends[:, 1],
+                size,
+                size * np.float32(0.6),
+                f32([rgb("3a8a3f")] * 12),
+            )
     n = int(18 * max(1.0, aspect))
-    x = np.concatenate([rng.beta(0.6, 2.2, n // 2) * aspect * 0.5, aspect - rng.beta(0.6, 2.2, n - n // 2) * aspect * 0.5])
+    x = np.concatenate(
+        [rng.beta(0.6, 2.2, n // 2) * aspect * 0.5, aspect - rng.beta(0.6, 2.2, n - n // 2) * aspect * 0.5]
+    )
     edge = np.abs(x / aspect - 0.5) * 2
     blobs = np.stack([x, rng.uniform(-0.1, 0.02, n) + 0.12 * edge**3, rng.uniform(0.05, 0.1, n)], axis=1)
     dark: Palette = (scale(wood.leaves[0], 0.7), blend(wood.leaves[0], wood.leaves[1], 0.6), wood.leaves[1])

@@ -58,8 +58,6 @@ PROPS: dict[str, Painter] = {
 }
 
 
-def draw_prop(
-    key: str, height: int, rng: np.random.Generator, direction: tuple[float, float] = (-0.55, 0.83)
-) -> Array:
+def draw_prop(key: str, height: int, rng: np.random.Generator, direction: tuple[float, float] = (-0.55, 0.83)) -> Array:
     """The prop `key` about `height` pixels high, lit from `direction` (towards the light, x right, y up)."""
     return trimmed(PROPS[key](max(6, height), rng, direction))

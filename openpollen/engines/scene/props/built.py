@@ -86,7 +86,9 @@ def table(height: int, rng: Rng, light: Direction) -> Array:
     """A wooden table seen slightly from above; things stand on its top, the upper third."""
     legs = "".join(f'<path d="M{x} 58 h20 l-4 102 h-12z" fill="url(#l)"/>' for x in (30, 270))
     back = "".join(f'<path d="M{x} 44 h13 l-3 86 h-8z" fill="#5c3a20"/>' for x in (66, 242))
-    grain = "".join(f'<path d="M{20 + 6 * i} {14 + 6 * i} H{300 - 6 * i}" stroke="#7a4d29" stroke-opacity=".35"/>' for i in range(4))
+    grain = "".join(
+        f'<path d="M{20 + 6 * i} {14 + 6 * i} H{300 - 6 * i}" stroke="#7a4d29" stroke-opacity=".35"/>' for i in range(4)
+    )
     body = (
         f"<defs>{_fade('t', 'c98d55', '9c6536', True)}{_fade('l', *_sides(light, '6b4324', 'a06c3d'))}{_fade('e', '8a5830', '6a4020', True)}</defs>"
         f'{back}<path d="M44 6 H276 L314 44 H6z" fill="url(#t)"/>{grain}'
@@ -109,7 +111,9 @@ def chair(height: int, rng: Rng, light: Direction) -> Array:
 
 def sofa(height: int, rng: Rng, light: Direction) -> Array:
     """A two-seat sofa with cushions."""
-    dark, mid, pale = (("2f5d73", "437f9a", "6fabc2"), ("7d3c3c", "a85454", "cf8079"), ("4d5a3c", "6f8254", "9fb07c"))[int(rng.integers(3))]
+    dark, mid, pale = (("2f5d73", "437f9a", "6fabc2"), ("7d3c3c", "a85454", "cf8079"), ("4d5a3c", "6f8254", "9fb07c"))[
+        int(rng.integers(3))
+    ]
     body = (
         f"<defs>{_fade('b', pale, mid, True)}{_fade('s', mid, dark, True)}{_fade('c', pale, mid, True)}</defs>"
         '<rect x="34" y="10" width="252" height="96" rx="26" fill="url(#b)"/><path d="M160 16 V92" stroke="#000" stroke-opacity=".15" stroke-width="3"/>'
@@ -135,9 +139,15 @@ def shelf(height: int, rng: Rng, light: Direction) -> Array:
                 x += 27
                 continue
             color = _BOOKS[int(rng.integers(len(_BOOKS)))]
-            rows.append(_box(x, y + 50 - tall, wide, tall, f"#{color}", 1) + _box(x + wide * 0.2, y + 56 - tall, wide * 0.6, 3, "#fff6dc"))
+            rows.append(
+                _box(x, y + 50 - tall, wide, tall, f"#{color}", 1)
+                + _box(x + wide * 0.2, y + 56 - tall, wide * 0.6, 3, "#fff6dc")
+            )
             x += wide + 0.6
-        rows.append(_box(10, y + 50, 148, 8, "url(#w)") + _box(14, y, 140, 7, "#000000", 0).replace("/>", ' fill-opacity=".28"/>'))
+        rows.append(
+            _box(10, y + 50, 148, 8, "url(#w)")
+            + _box(14, y, 140, 7, "#000000", 0).replace("/>", ' fill-opacity=".28"/>')
+        )
     body = (
         f"<defs>{_fade('w', 'a8713f', '7c5029', True)}{_fade('s', *_sides(light, '6b4222', '9a6838'))}</defs>"
         f'<rect x="2" y="2" width="164" height="256" rx="3" fill="url(#s)"/><rect x="12" y="10" width="144" height="236" fill="#3e2716"/>'
@@ -159,7 +169,9 @@ def lamp(height: int, rng: Rng, light: Direction) -> Array:
 
 def rug(height: int, rng: Rng, light: Direction) -> Array:
     """An oval rug lying on the floor."""
-    tones = (("8f2f3b", "e4c590", "b85a4a"), ("2f5d7a", "e9ddc0", "5c93ad"), ("5a6b3c", "eadfbd", "8a9c5c"))[int(rng.integers(3))]
+    tones = (("8f2f3b", "e4c590", "b85a4a"), ("2f5d7a", "e9ddc0", "5c93ad"), ("5a6b3c", "eadfbd", "8a9c5c"))[
+        int(rng.integers(3))
+    ]
     body = "".join(
         f'<ellipse cx="200" cy="50" rx="{198 * k:g}" ry="{48 * k:g}" fill="#{tones[i % 3]}"/>'
         for i, k in enumerate((1.0, 0.93, 0.86, 0.68, 0.62, 0.3))
@@ -205,7 +217,9 @@ def barn(height: int, rng: Rng, light: Direction) -> Array:
     body = (
         f"<defs>{_fade('r', *_sides(light, '8e2320', 'c93c33'))}{_fade('t', '6a6f7c', '454955', True)}{_fade('s', *_sides(light, '8d939c', 'e3e6ea'))}</defs>"
         '<path d="M222 200 V64 q24 -34 48 0 V200z" fill="url(#s)"/><path d="M222 64 q24 -36 48 0z" fill="#b9382f"/>'
-        '<path d="M24 200 V96 L56 46 L120 16 L184 46 L216 96 V200z" fill="url(#r)"/>' + planks + '<path d="M12 104 L50 42 L120 8 L190 42 L228 104 l-14 4 L180 52 L120 24 L60 52 L26 108z" fill="url(#t)"/>'
+        '<path d="M24 200 V96 L56 46 L120 16 L184 46 L216 96 V200z" fill="url(#r)"/>'
+        + planks
+        + '<path d="M12 104 L50 42 L120 8 L190 42 L228 104 l-14 4 L180 52 L120 24 L60 52 L26 108z" fill="url(#t)"/>'
         '<rect x="76" y="118" width="88" height="82" fill="#7a1f1c"/><path d="M76 118 h88 v82 h-88z M76 118 l44 82 M120 118 l44 82 M120 118 V200 M120 118 L76 200 M164 118 L120 200" fill="none" stroke="#fff4e6" stroke-width="4"/>'
         '<rect x="102" y="58" width="36" height="34" fill="#3b1512" stroke="#fff4e6" stroke-width="4"/>'
     )
@@ -215,8 +229,9 @@ def barn(height: int, rng: Rng, light: Direction) -> Array:
 def windmill(height: int, rng: Rng, light: Direction) -> Array:
     """A tower windmill with lattice sails."""
     turn = 12 + 30 * rng.random()
-    sail = '<path d="M0 0 V-96" stroke="#5b4028" stroke-width="4"/><path d="M3 -26 h20 v-68 h-20z" fill="#f7f1e3"/>' + "".join(
-        f'<path d="M3 {y} h20" stroke="#8a6a48" stroke-width="1.6"/>' for y in range(-94, -22, 10)
+    sail = (
+        '<path d="M0 0 V-96" stroke="#5b4028" stroke-width="4"/><path d="M3 -26 h20 v-68 h-20z" fill="#f7f1e3"/>'
+        + "".join(f'<path d="M3 {y} h20" stroke="#8a6a48" stroke-width="1.6"/>' for y in range(-94, -22, 10))
     )
     sails = "".join(f'<g transform="translate(110 92) rotate({turn + 90 * i:g})">{sail}</g>' for i in range(4))
     body = (
@@ -231,7 +246,9 @@ def windmill(height: int, rng: Rng, light: Direction) -> Array:
 def tower(height: int, rng: Rng, light: Direction) -> Array:
     """A round stone tower with a pointed roof."""
     stones = "".join(
-        _box(40 + (x * 22 - 11 * (y % 2)), 96 + y * 14, 18, 10, "#000000", 2).replace("/>", f' fill-opacity="{0.05 + 0.05 * ((x * 3 + y * 5) % 3)}"/>')
+        _box(40 + (x * 22 - 11 * (y % 2)), 96 + y * 14, 18, 10, "#000000", 2).replace(
+            "/>", f' fill-opacity="{0.05 + 0.05 * ((x * 3 + y * 5) % 3)}"/>'
+        )
         for y in range(14)
         for x in range(5)
     )
@@ -251,7 +268,13 @@ def well(height: int, rng: Rng, light: Direction) -> Array:
         '<path d="M36 50 h10 v82 h-10z M134 50 h10 v82 h-10z" fill="#6b4426"/><path d="M10 58 L90 4 L170 58z" fill="url(#r)"/>'
         '<path d="M90 54 V100" stroke="#d8c49a" stroke-width="3"/><path d="M78 98 h24 l-4 20 h-16z" fill="#7b5230"/>'
         '<path d="M22 126 H158 L150 190 H30z" fill="url(#s)"/><ellipse cx="90" cy="126" rx="68" ry="13" fill="#8f8b88"/><ellipse cx="90" cy="127" rx="54" ry="9" fill="#1d2733"/>'
-        + "".join(_box(30 + 24 * x - 10 * (y % 2), 140 + 16 * y, 20, 12, "none", 3).replace("/>", ' stroke="#000" stroke-opacity=".22"/>') for y in range(3) for x in range(6))
+        + "".join(
+            _box(30 + 24 * x - 10 * (y % 2), 140 + 16 * y, 20, 12, "none", 3).replace(
+                "/>", ' stroke="#000" stroke-opacity=".22"/>'
+            )
+            for y in range(3)
+            for x in range(6)
+        )
     )
     return svg(body, (180, 190), height)
 
@@ -295,7 +318,10 @@ def banner(height: int, rng: Rng, light: Direction) -> Array:
 
 def pyramid(height: int, rng: Rng, light: Direction) -> Array:
     """A stepped stone pyramid with a lit and a shaded face."""
-    courses = "".join(f'<path d="M{160 - 160 * y / 200:g} {y} L{160 + 40 * y / 200:g} {y}" stroke="#000" stroke-opacity=".09" stroke-width="2"/>' for y in range(16, 200, 12))
+    courses = "".join(
+        f'<path d="M{160 - 160 * y / 200:g} {y} L{160 + 40 * y / 200:g} {y}" stroke="#000" stroke-opacity=".09" stroke-width="2"/>'
+        for y in range(16, 200, 12)
+    )
     first, second = _sides(light, "a97c46", "f0cf92")
     body = f'<path d="M160 0 L0 200 H200z" fill="#{first}"/><path d="M160 0 L200 200 H320z" fill="#{second}"/>{courses}'
     return svg(body, (320, 200), height)

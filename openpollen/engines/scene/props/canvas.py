@@ -51,9 +51,7 @@ class Board:
                     [((x0 + sx) * k, y0 * k), ((x1 + sx) * k, y1 * k)], fill=_fill(color), width=max(1, round(width))
                 )
                 r = width / 2
-                self.draw.ellipse(
-                    [(x1 + sx) * k - r, y1 * k - r, (x1 + sx) * k + r, y1 * k + r], fill=_fill(color)
-                )
+                self.draw.ellipse([(x1 + sx) * k - r, y1 * k - r, (x1 + sx) * k + r, y1 * k + r], fill=_fill(color))
 
     def stroke(self, points: Sequence[Point], width: float, color: Rgb) -> None:
         k = self.unit

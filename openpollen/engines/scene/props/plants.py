@@ -34,9 +34,7 @@ def _one(palette: Palette, t: float) -> Rgb:
     return (r, g, b)
 
 
-def crown(
-    board: Board, rng: Rng, blobs: Array, palette: Palette, light: Direction, leaves: int, leaf: float
-) -> None:
+def crown(board: Board, rng: Rng, blobs: Array, palette: Palette, light: Direction, leaves: int, leaf: float) -> None:
     """Leaves over round masses (`blobs`: x, y, radius), lit from `light`; nearer and brighter leaves come last."""
     pick = rng.choice(len(blobs), leaves, p=blobs[:, 2] ** 2 / np.sum(blobs[:, 2] ** 2))
     angle, reach = rng.random(leaves) * 2 * np.pi, np.sqrt(rng.random(leaves))
@@ -128,7 +126,9 @@ def pine(height: int, rng: Rng, light: Direction, palette: Palette = NEEDLE, sno
             if rng.random() < snow:
                 white = _one(FROSTED, 0.78 + 0.2 * a * light[0])
                 mid: Point = (0.28 + a * half * 0.55, base - drop * 0.3)
-                board.polygon([root, (mid[0] - wide * 0.6, mid[1]), (tip[0], tip[1] - 0.02), (mid[0] + wide * 0.6, mid[1])], white)
+                board.polygon(
+                    [root, (mid[0] - wide * 0.6, mid[1]), (tip[0], tip[1] - 0.02), (mid[0] + wide * 0.6, mid[1])], white
+                )
     return board.done(height)
 
 
@@ -157,13 +157,13 @@ def palm(height: int, rng: Rng, light: Direction) -> Array:
         _frond(board, rng, (cx, cy), float(a), 0.3 + 0.09 * rng.random(), light, rank / fronds)
     for dx in (-0.022, 0.02, 0.0):
         board.dabs(f32([cx + dx]), f32([cy + 0.028]), f32([0.02]), f32([0.022]), f32([rgb("5a3a22")]))
-        board.dabs(f32([cx + dx + 0.006 * light[0]]), f32([cy + 0.022]), f32([0.009]), f32([0.009]), f32([rgb("9a6f45")]))
+        board.dabs(
+            f32([cx + dx + 0.006 * light[0]]), f32([cy + 0.022]), f32([0.009]), f32([0.009]), f32([rgb("9a6f45")])
+        )
     return board.done(height)
 
 
-def _frond(
-    board: Board, rng: Rng, root: Point, angle: float, length: float, light: Direction, rank: float
-) -> None:
+def _frond(board: Board, rng: Rng, root: Point, angle: float, length: float, light: Direction, rank: float) -> None:
     steps = 22
     t = np.linspace(0, 1, steps)
     droop = 0.24 * min(1.6, length / 0.3)
@@ -176,7 +176,10 @@ def _frond(
         norm = float(np.hypot(dx, dy)) + 1e-6
         for side in (-1, 1):
             px, py = -dy / norm * side, dx / norm * side
-            tip = (xs[i] + dx / norm * leaf * 0.75 + px * leaf * 0.7, ys[i] + dy / norm * leaf * 0.75 + py * leaf * 0.7 + leaf * 0.35)
+            tip = (
+                xs[i] + dx / norm * leaf * 0.75 + px * leaf * 0.7,
+                ys[i] + dy / norm * leaf * 0.75 + py * leaf * 0.7 + leaf * 0.35,
+            )
             shade = 0.38 + 0.28 * (px * light[0] - py * light[1]) + 0.2 * rank + rng.normal(0, 0.06)
             color = _one((rgb("17452b"), rgb("2f7d3a"), rgb("a4d04f")), shade)
             board.polygon([(xs[i - 1], ys[i - 1]), tip, (xs[i], ys[i])], color)
@@ -250,7 +253,13 @@ def flowers(height: int, rng: Rng, light: Direction, color: Rgb | None = None) -
         shade = 0.82 + 0.2 * (np.cos(petals) * light[0] - np.sin(petals) * light[1])
         radius = np.full(6, size * 0.62)
         board.dabs(f32(px), f32(py), f32(radius), f32(radius * 0.85), f32(np.outer(shade, bloom)))
-        board.dabs(f32([x]), f32([y]), f32([size * 0.5]), f32([size * 0.45]), f32([rgb("ffcf3a" if bloom[2] > 0.3 else "7a3b1e")]))
+        board.dabs(
+            f32([x]),
+            f32([y]),
+            f32([size * 0.5]),
+            f32([size * 0.45]),
+            f32([rgb("ffcf3a" if bloom[2] > 0.3 else "7a3b1e")]),
+        )
     return board.done(height)
 
 
@@ -263,7 +272,16 @@ def grass(board: Board, rng: Rng, blades: int, height: float, palette: Palette =
         lean = rng.normal(0, 0.12)
         wide = 0.018 + 0.02 * rng.random()
         color = _one(palette, 0.3 + 0.55 * rng.random())
-        board.polygon([(x - wide, 1.0), (x + lean * 0.4, 1 - tall * 0.6), (x + lean, 1 - tall), (x + lean * 0.4 + wide, 1 - tall * 0.55), (x + wide, 1.0)], color)
+        board.polygon(
+            [
+                (x - wide, 1.0),
+                (x + lean * 0.4, 1 - tall * 0.6),
+                (x + lean, 1 - tall),
+                (x + lean * 0.4 + wide, 1 - tall * 0.55),
+                (x + wide, 1.0),
+            ],
+            color,
+        )
 
 
 def tuft(height: int, rng: Rng, light: Direction, palette: Palette = LEAF) -> Array:

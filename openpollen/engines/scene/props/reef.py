@@ -41,7 +41,13 @@ def _branching(height: int, rng: Rng, light: Direction, palette: tuple[Rgb, Rgb,
             board.dabs(f32([tip[0]]), f32([tip[1]]), f32([r]), f32([r]), f32([palette[2]]))
             return
         for side in (-1, 1):
-            grow(tip, angle + side * (0.28 + 0.3 * rng.random()), length * (0.72 + 0.16 * rng.random()), width * 0.78, depth - 1)
+            grow(
+                tip,
+                angle + side * (0.28 + 0.3 * rng.random()),
+                length * (0.72 + 0.16 * rng.random()),
+                width * 0.78,
+                depth - 1,
+            )
 
     for k in range(3):
         grow((0.575 + 0.09 * (k - 1), 1.0), np.pi / 2 + 0.42 * (1 - k) + rng.normal(0, 0.1), 0.25, 0.085, 3)

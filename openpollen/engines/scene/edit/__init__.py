@@ -1,0 +1,184 @@
+"""Editing a picture by instruction: restyle, relight, grade, add, letter, reshape.
+
+What the engine cannot do is refused with the reason; the same picture never comes back.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import cast
+
+import numpy as np
+
+from openpollen.core.errors import BadRequest, UnprocessableEntity
+
+from ...base import CancelToken, EditJob, ImageMade
+from ..finish import STYLES, restyle
+from ..metadata import encode, facts
+from ..noise import Rng
+from ..types import Array, Style
+from . import insert, relight, shape
+from .grade import GRADES, graded, tinted
+from .pictures import Picture, decode, decode_mask, resized, working_size
+from .steps import CAN, Step, steps_of
+
+_RESHAPES = frozenset({"rotate", "flip", "crop", "resize", "upscale", "zoom", "combine"})
+ENGINE = "scene"
+
+
+def edit(job: EditJob, token: CancelToken) -> ImageMade:
+    """The first image of the job after its instruction. The same job and seed give the same bytes."""
+    if not job.images:
+        raise BadRequest("There is no image to edit; send one as `image`")
+    seed = secrets.randbelow(2**31) if job.seed is None else job.seed
+    rng = np.random.default_rng(seed % 2**64)
+    pictures = [
+        decode(data, f"Image {i + 1}" if len(job.images) > 1 else "The image") for i, data in enumerate(job.images)
+    ]
+    whole = pictures[0]
+    if min(whole.size) < 8:
+        raise BadRequest(f"The image is {whole.size[0]} x {whole.size[1]} pixels; it must be at least 8 x 8")
+    resizes = job.width is not None or job.height is not None
+    steps = _with_size(job, len(pictures), resizes)
+    if job.mask is not None and (resizes or any(s.kind in _RESHAPES for s in steps)):
+        raise UnprocessableEntity(
+            "A mask cannot be combined with a change of size or shape; send two requests", reason="mask_and_reshape"
+        )
+    token.check()
+    first = working_size(whole)
+    mask = None if job.mask is None else decode_mask(job.mask, whole.size)
+    if mask is not None and first is not whole:
+        mask = resized(Picture(np.repeat(mask[..., None], 3, axis=2)), *first.size).rgb[..., 0]
+    result, told = _run(steps, first, [working_size(p) for p in pictures[1:]], mask, rng, token)
+    if mask is not None:
+        result = _masked(first, result, mask)
+    if result.size == first.size and first is not whole:
+        result = resized(result, *whole.size)
+    if resizes:
+        result = shape.fitted(result, *_target(job, result))
+    _refuse_unchanged(whole, result)
+    token.check()
+    if job.transparent and result.alpha is None:
+        result = insert.cut_out(result, None)
+        told.append("made the plain background transparent")
+    kind = "png" if result.alpha is not None and (job.transparent or whole.alpha is not None) else job.output_format
+    data, mime = encode(
+        result.pixels() if kind == "png" else result.rgb,
+        kind,
+        facts(job.prompt, seed, ENGINE) if job.metadata else None,
+    )
+    if len(pictures) > 1 and not any(s.kind == "combine" for s in steps):
+        told.append("only the first image was edited")
+    note = "; ".join(told)
+    return ImageMade(data, mime, result.size[0], result.size[1], seed, note[:1].upper() + note[1:] + ".")
+
+
+def _with_size(job: EditJob, images: int, resizes: bool) -> list[Step]:
+    """The steps of the job; an empty instruction is enough when a size is asked for or images are to be joined."""
+    if job.prompt.strip():
+        return steps_of(job.prompt, images)
+    if resizes:
+        return []
+    return steps_of("collage" if images > 1 else job.prompt, images)
+
+
+def _target(job: EditJob, picture: Picture) -> tuple[int, int]:
+    w, h = picture.size
+    width = job.width or max(16, round(w * (job.height or h) / h))
+    return width, job.height or max(16, round(h * width / w))
+
+
+def _run(
+    steps: list[Step], picture: Picture, others: list[Picture], mask: Array | None, rng: Rng, token: CancelToken
+) -> tuple[Picture, list[str]]:
+    told: list[str] = []
+    for step in steps:
+        token.check()
+        picture, words = _apply(step, picture, others, mask, rng)
+        told.append(words)
+    return picture, told or ["changed the size"]
+
+
+def _apply(step: Step, picture: Picture, others: list[Picture], mask: Array | None, rng: Rng) -> tuple[Picture, str]:
+    """The picture after one step, and what was done in words."""
+    if step.kind == "style" and step.value in STYLES:
+        return picture.with_rgb(restyle(picture.rgb, cast(Style, step.value), rng)), f"restyled as {step.value}"
+    if step.kind == "time":
+        return picture.with_rgb(relight.at_time(picture.rgb, step.value, rng)), f"relit for {step.value}"
+    if step.kind == "weather":
+        return picture.with_rgb(relight.in_weather(picture.rgb, step.value, rng)), f"weather: {step.value}"
+    if step.kind == "show":
+        return picture.with_rgb(relight.with_show(picture.rgb, step.value, rng)), f"added {step.value}"
+    if step.kind == "tint":
+        return picture.with_rgb(tinted(picture.rgb, step.value, step.amount)), f"tinted {step.value}"
+    if step.kind in GRADES:
+        return picture.with_rgb(graded(picture.rgb, step.kind, step.amount, rng)), f"graded: {step.kind}"
+    if step.kind == "add":
+        return _added(step, picture, mask, rng)
+    if step.kind == "text":
+        return insert.add_text(picture, step.value, step.place, mask), f"lettered “{step.value}”"
+    if step.kind == "background":
+        return insert.new_background(picture, step.value, mask, rng)
+    if step.kind == "cutout":
+        return insert.cut_out(picture, mask), "made the background transparent"
+    return _reshaped(step, picture, others)
+
+
+def _added(step: Step, picture: Picture, mask: Array | None, rng: Rng) -> tuple[Picture, str]:
+    """Things to draw, or weather and shows that are asked for in the words of an addition."""
+    from .steps import scenery_of
+
+    for other in scenery_of(step.value):
+        if other.kind in ("weather", "show"):
+            return _apply(other, picture, [], mask, rng)
+    return insert.add_things(picture, step.value, step.place, mask, rng)
+
+
+def _reshaped(step: Step, picture: Picture, others: list[Picture]) -> tuple[Picture, str]:
+    if step.kind == "rotate":
+        return shape.rotated(picture, step.value), "rotated"
+    if step.kind == "flip":
+        return shape.flipped(
+            picture, step.value
+        ), f"flipped {step.value}ly" if step.value != "horizontal" else "mirrored"
+    if step.kind == "crop":
+        return shape.cropped(picture, step.value), f"cropped to {step.value}"
+    if step.kind == "resize":
+        width, height = (int(n) for n in step.value.split("x"))
+        return shape.fitted(picture, width, height), f"resized to {width} x {height}"
+    if step.kind == "upscale":
+        return shape.enlarged(picture, float(step.value))
+    if step.kind == "zoom":
+        return shape.zoomed(picture), "zoomed in"
+    if step.kind == "border":
+        return shape.bordered(picture, step.value), f"put a {step.value} border around it"
+    if step.kind == "combine" and others:
+        if step.value == "blend":
+            return shape.blended([picture, *others]), "blended the images"
+        if step.value == "sticker":
+            return insert.stuck_on(picture, others[0], step.place), "put the second image into the first"
+        return shape.collage([picture, *others], step.value), "set the images side by side"
+    raise UnprocessableEntity(f"The scene engine cannot do this: {step.kind} {step.value}. {CAN}", reason="cannot_edit")
+
+
+def _masked(before: Picture, after: Picture, mask: Array) -> Picture:
+    """`after` where the mask lets it through, `before` elsewhere."""
+    share = mask[..., None]
+    rgb = before.rgb + (after.rgb - before.rgb) * share
+    rgb[mask <= 0] = before.rgb[mask <= 0]
+    if before.alpha is None and after.alpha is None:
+        return Picture(rgb)
+    old = np.ones_like(mask) if before.alpha is None else before.alpha
+    new = np.ones_like(mask) if after.alpha is None else after.alpha
+    return Picture(rgb, old + (new - old) * mask)
+
+
+def _refuse_unchanged(before: Picture, after: Picture) -> None:
+    if before.size != after.size or (before.alpha is None) != (after.alpha is None):
+        return
+    change = np.abs(after.pixels() - before.pixels()).max(axis=2) > 1.5 / 255
+    if int(change.sum()) < max(1, change.size // 10_000):
+        raise UnprocessableEntity(
+            f"This instruction would leave the picture as it is (it may already look like that). {CAN}",
+            reason="no_change",
+        )

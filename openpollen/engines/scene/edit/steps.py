@@ -1,0 +1,299 @@
+"""What an instruction asks for: a list of steps this engine can do, or the reason why it cannot."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from openpollen.core.errors import UnprocessableEntity
+
+from ..lexicon import colors
+from ..reading import read
+
+CAN = (
+    "It can restyle (oil, watercolor, pixel art, sketch, neon, vintage, noir, comic, pastel, clay, stained glass), "
+    "relight (night, sunset, dawn, fog, snow, rain), grade colours, add things it can draw, add text in quotes, "
+    "blur, sharpen, upscale, crop, rotate and flip."
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do. `value` refines it (a style, a colour, a ratio), `amount` is its strength, `place` where."""
+
+    kind: str
+    value: str = ""
+    amount: float = 1.0
+    place: str = ""
+
+
+_QUOTES = re.compile(r"[\"“”«„]([^\"“”«»„]{1,400})[\"“”»]|(?<!\w)'([^']{2,400})'(?!\w)")
+_CLAUSES = re.compile(
+    r"[.;\n!]+|,\s*(?:and\s+|then\s+)?|\b(?:and\s+)?then\b|\band\s+(?=(?:please\s+)?(?:also\s+)?(?:make|turn|add|put|insert|place|"
+    r"rotate|flip|mirror|crop|resize|upscale|enlarge|blur|sharpen|invert|tint|give|apply|convert|darken|brighten|lighten|change|set|remove|"
+    r"replace|more|less|warmer|cooler|darker|brighter|increase|decrease|reduce|write)\b)"
+)
+_REMOVE = re.compile(r"\b(?:remove|erase|delete|get rid of|take (?:out|away)|cut out|clean up|wipe)\b")
+_REPLACE = re.compile(r"\b(?:replace|swap|substitute|exchange)\b|\bchange the background\b|\bnew background\b")
+_INTO = re.compile(
+    r"\b(?:turn|change|transform|make|convert)\s+(?:the|this|that|his|her|its)\s+(?P<what>[\w' -]+?)\s+(?:in)?to\s+(?P<to>.+)"
+)
+_THERE = re.compile(
+    r"\b(?:next to|beside|near|by|behind|in front of|on top of|on|above|over|under|below|to|beneath|with|at|along|around|between)\s+"
+    r"(?:the|this|that|his|her|its|their|it|him|them)\b.*$"
+)
+_WHOLE = re.compile(
+    r"^(?:whole |entire |full )?(?:image|picture|photo|photograph|scene|drawing|painting|thing|it|sky|everything|colou?rs?|time|weather|style|lighting|mood|light)s?$"
+)
+_ADD = re.compile(
+    r"\b(?:add|insert|include|put|place|draw|paint in|give (?:it|him|her|them|me))\b\s*(?:in\s+)?(?P<what>.*)"
+)
+_TEXT = re.compile(r"\b(?:text|words?|caption|title|writing|written|write|label|says?|saying|letters)\b")
+_PLACES = (
+    ("left", r"\b(?:on|to|at|in)?\s*(?:the\s+)?(?:far\s+)?left(?:[- ]hand)?(?:\s+(?:side|part|half|corner|edge))?\b"),
+    ("right", r"\b(?:on|to|at|in)?\s*(?:the\s+)?(?:far\s+)?right(?:[- ]hand)?(?:\s+(?:side|part|half|corner|edge))?\b"),
+    ("sky", r"\b(?:in|into|to|across|up in)\s+the\s+(?:sky|air)\b|\b(?:at|to|near|on|in)\s+the\s+top\b|\boverhead\b"),
+    ("front", r"\bin\s+the\s+foreground\b|\b(?:at|to|near|on|in)\s+the\s+bottom\b|\bin front\b"),
+    ("back", r"\bin\s+the\s+(?:background|distance)\b"),
+    ("centre", r"\b(?:in|at|on)\s+the\s+(?:centre|center|middle)\b"),
+)
+_SLIGHT = re.compile(r"\b(?:slightly|a (?:little|bit)|somewhat|subtl[ey]|gently|a touch)\b")
+_STRONG = re.compile(r"\b(?:much|very|a lot|strongly|far|way|extremely|really|heavily|super|more and more)\b")
+_THING = r"(?:it|this|that|everything|all|(?:the |this |my )?(?:whole |entire )?(?:image|picture|photo|photograph|scene|colou?rs?|thing|shot))"
+
+# pattern -> step; the first group, where there is one, becomes the step's value
+_PATTERNS: tuple[tuple[str, str], ...] = (
+    (r"\bupside[- ]down\b", "rotate:180"),
+    (r"\brotat\w*\b[^,;]*?\b(-?\d{1,3})\b", "rotate"),
+    (
+        r"\b(?:rotat\w*|turn)\b.*\b(counter[- ]?clockwise|anti[- ]?clockwise|to the left|left|clockwise|to the right|right)\b",
+        "rotate",
+    ),
+    (r"\brotat\w*\b", "rotate:90"),
+    (r"\b(?:flip|mirror|reflect)\w*\b.*\bvertical\w*\b|\bvertical(?:ly)? flip\b", "flip:vertical"),
+    (r"\b(?:flip|mirror)\w*\b", "flip:horizontal"),
+    (r"\bcrop\w*\b.*?\b(square|\d{1,5}\s*[x×:]\s*\d{1,5}|portrait|landscape)\b", "crop"),
+    (r"\b(?:resiz\w*|scale|size)\b.*?\b(\d{1,5}\s*[x×]\s*\d{1,5})\b", "resize"),
+    (
+        r"\b(?:up-?scal\w*|enlarge|super[- ]?resol\w*|double|increase|higher|improve)\b.*?\b([2-4](?:\.\d)?)\s*(?:x|×|times)(?!\w)",
+        "upscale",
+    ),
+    (r"(?<!\w)([2-4])\s*(?:x|×|times)(?!\w)\s*(?:up-?scal\w*|larger|bigger|the (?:size|resolution))", "upscale"),
+    (r"\b(?:quadruple)\b", "upscale:4"),
+    (
+        r"\b(?:up-?scal\w*|enlarge|super[- ]?resolution|(?:higher|increase (?:the )?|improve (?:the )?|double (?:the )?)\s*(?:resolution|size))\b",
+        "upscale:2",
+    ),
+    (r"\bzoom\w*\s+in\b", "zoom"),
+    (
+        r"\b(?:blur\w*|defocus\w*|out of focus)\b.*\b(?:background|backdrop|behind|surroundings|edges)\b|\b(?:background|backdrop)\b.*\bblur\w*\b|\bbokeh\b|\bportrait mode\b|\bshallow depth of field\b",
+        "blur background",
+    ),
+    (r"\b(?:blur\w*|out of focus|softer focus)\b", "blur"),
+    (r"\b(?:sharp\w*|crisp\w*|unsharp)\b", "sharpen"),
+    (r"\b(?:de-?nois\w*|smooth\w*|remove (?:the )?(?:noise|grain))\b", "smooth"),
+    (r"\bvignette\b", "vignette"),
+    (r"\b(?:border|frame)\b", "border"),
+    (r"\b(?:invert\w*|negative)\b", "invert"),
+    (
+        r"\b(?:black[- ](?:and|&)[- ]white|gr[ea]yscale|monochrome|remove (?:the |all )?colou?rs?|b\s?&\s?w|no colou?rs?)\b",
+        "grey",
+    ),
+    (r"\b(?:warm\w*)\b", "warmer"),
+    (r"\b(?:cool|cooler|colder|cold)\b", "cooler"),
+    (r"\b(?:dark\w*|dim\w*|less bright|under-?expos\w*)\b(?!\s+(?:blue|green|red|brown|gr[ea]y|purple))", "darker"),
+    (r"\b(?:bright\w*|light(?:er|en)\w*|more exposure|less dark)\b(?!\s+(?:blue|green))", "brighter"),
+    (
+        r"\b(?:more|higher|increase\w*|add|boost\w*|stronger|raise)\b[\w ]*\bcontrast\b|\bpunch\w*\b|\bcontrasty\b",
+        "more contrast",
+    ),
+    (r"\b(?:less|lower|reduce\w*|decrease\w*|softer)\b[\w ]*\bcontrast\b|\bmatte\b|\bfaded\b", "less contrast"),
+    (
+        r"\b(?:more|increase\w*|boost\w*|higher)\b[\w ]*\b(?:saturat\w*|colou?rful|colou?rs?|vibran\w*|vivid)\b|\b(?:vivid|vibrant|saturated|colou?rful)\b",
+        "more colour",
+    ),
+    (
+        r"\b(?:less|reduce\w*|decrease\w*|lower)\b[\w ]*\b(?:saturat\w*|colou?rful|colou?rs?|vibran\w*)\b|\bdesaturat\w*\b|\bmuted\b",
+        "less colour",
+    ),
+    (r"\b(?:grain|grainy|film grain)\b", "grain"),
+    (r"\b(?:glow\w*|bloom|dreamy)\b", "glow"),
+    (r"\bpixelat\w*\b", "style:pixel"),
+    (r"\blow[- ]?poly\b", "style:stained-glass"),
+    (r"\bgolden hour\b|\bgolden light\b", "time:sunset"),
+    (r"\b(?:transparent background|cut out the background)\b", "cutout"),
+)
+_PATTERNS_COMPILED = tuple((re.compile(pattern), step) for pattern, step in _PATTERNS)
+_COMBINE = re.compile(
+    r"\b(?:collage|side[- ]by[- ]side|next to each other|combine|merge|join|grid|stack|montage|together|diptych|above each other|before and after)\b"
+)
+_BLEND = re.compile(r"\b(?:blend|double exposure|overlay|mix|superimpose|cross-?fade)\b")
+_STICK = re.compile(
+    r"\b(?:put|place|add|paste|insert)\b.*\b(?:second|other|2nd|sticker|logo|first)\b|\bfrom the (?:second|other)\b"
+)
+
+
+def steps_of(prompt: str, images: int) -> list[Step]:
+    """The steps an instruction asks for. UnprocessableEntity says what it does not know how to do."""
+    if not prompt.strip():
+        raise UnprocessableEntity(f"The instruction is empty. {CAN}", reason="nothing_to_do")
+    texts = [a or b for a, b in _QUOTES.findall(prompt)]
+    bare = _QUOTES.sub(" ", prompt).lower()
+    steps: list[Step] = []
+    if images > 1:
+        steps += _combining(bare)
+        bare = _COMBINE.sub(" ", bare) if steps else bare
+    unclear: list[str] = []
+    for clause in (c.strip() for c in _CLAUSES.split(bare)):
+        found = _clause_steps(clause) if len(clause) > 1 else []
+        if not found and len(clause.split()) > 1 and not texts and not steps:
+            unclear.append(clause)
+        steps += found
+    if texts:
+        place = next((s.place for s in steps if s.place), "") or _place(bare)
+        steps.append(Step("text", " ".join(texts)[:400], place=place))
+    if not steps:
+        raise UnprocessableEntity(
+            f"The scene engine does not know how to do this to a picture: {'; '.join(unclear) or prompt.strip()[:200]!r}. {CAN}",
+            reason="cannot_edit",
+        )
+    return steps
+
+
+def _combining(bare: str) -> list[Step]:
+    if _BLEND.search(bare):
+        return [Step("combine", "blend")]
+    if _STICK.search(bare):
+        return [Step("combine", "sticker", place=_place(bare))]
+    if _COMBINE.search(bare):
+        tall = re.search(r"\b(?:stack|above each other|vertical\w*)\b", bare)
+        return [Step("combine", "column" if tall else "row")]
+    return []
+
+
+def _clause_steps(clause: str) -> list[Step]:
+    amount = 0.5 if _SLIGHT.search(clause) else 1.6 if _STRONG.search(clause) else 1.0
+    found = _by_pattern(clause, amount)
+    if any(step.kind in ("cutout", "smooth", "grey") for step in found):
+        return found
+    _refuse(clause)
+    added = None if found else _ADD.search(clause)
+    if added:
+        things = _adding(added["what"].strip())
+        return [*(s for s in scenery_of(clause) if s.kind in ("style", "time")), *things] if things else []
+    tint = _tint(clause)
+    if tint:
+        return [*found, Step("tint", tint, amount)]
+    scenery = scenery_of(clause)
+    known = {(s.kind, s.value) for s in found}
+    if any(s.kind == "style" for s in scenery):  # "dark oil painting" is one wish, not two
+        return [*(s for s in found if s.kind in ("rotate", "flip", "upscale", "crop", "resize")), *scenery]
+    return found + [s for s in scenery if (s.kind, s.value) not in known]
+
+
+def _by_pattern(clause: str, amount: float) -> list[Step]:
+    found: list[Step] = []
+    rest = clause
+    for pattern, step in _PATTERNS_COMPILED:
+        match = pattern.search(rest)
+        if not match or (
+            step.startswith(("darker", "brighter"))
+            and re.search(r"\b(?:dark|bright|light) ?(?:forest|room|sky)\b", rest)
+        ):
+            continue
+        kind, _, value = step.partition(":")
+        if not value and match.groups():
+            value = match[1].replace(" ", "").replace("×", "x")
+        if kind == "border":
+            value = next((name for name in colors() if re.search(rf"\b{name}\b", clause)), "white")
+        found.append(Step(kind, value, amount))
+        rest = rest[: match.start()] + " " + rest[match.end() :]
+    return found
+
+
+def _refuse(clause: str) -> None:
+    """Raise for what would need to know what is where in the picture."""
+    if _REPLACE.search(clause) and "background" in clause:
+        return
+    if _REMOVE.search(clause):
+        if "background" in clause:
+            return
+        raise UnprocessableEntity(
+            "The scene engine cannot remove things from a picture: it does not know what lies behind them. "
+            "Crop them away, or choose an image model that edits by itself.",
+            reason="cannot_remove",
+        )
+    if _REPLACE.search(clause):
+        raise UnprocessableEntity(
+            "The scene engine cannot replace things in a picture. It can add a new thing (“add a dog on the left”), "
+            "restyle or relight the whole picture, or fill a masked background (“replace the background with a beach”).",
+            reason="cannot_replace",
+        )
+    into = _INTO.search(clause)
+    if into and not _WHOLE.match(into["what"].strip()) and not scenery_of(into["to"]):
+        raise UnprocessableEntity(
+            f"The scene engine cannot change {into['what'].strip()!r} into something else. {CAN}",
+            reason="cannot_change_object",
+        )
+
+
+def _place(text: str) -> str:
+    return next((name for name, pattern in _PLACES if re.search(pattern, text)), "")
+
+
+def _adding(what: str) -> list[Step]:
+    if _TEXT.search(what):
+        return []
+    parts = re.split(r"\band\b|,", what) if len([1 for _, p in _PLACES if re.search(p, what)]) > 1 else [what]
+    out: list[Step] = []
+    for part in parts:
+        place = _place(part)
+        bare = part
+        for _, pattern in _PLACES:
+            bare = re.sub(pattern, " ", bare)
+        bare = re.sub(r"\b(?:to|in|into|on) (?:it|this|the (?:image|picture|photo|scene))\b", " ", bare)
+        over_it = re.search(r"\b(?:above|over)\s+(?:the|it|this|him|her)\b", bare)
+        bare = _THERE.sub(" ", bare)  # what is already in the picture must not be drawn a second time
+        place = place or ("sky" if over_it else "")
+        out.append(Step("add", bare.strip(), place=place))
+    return [s for s in out if s.value]
+
+
+def _tint(clause: str) -> str:
+    names = "|".join(sorted((re.escape(n) for n in colors()), key=len, reverse=True))
+    match = (
+        re.search(rf"\b(?:tint|tone|wash|colou?ri[sz]e|colou?r)\w*\b.*?\b({names})\b", clause)
+        or re.search(rf"\b(?:make|turn|paint)\s+{_THING}\s+(?:look\s+)?(?:more\s+)?({names})\b", clause)
+        or re.search(rf"\b({names})\s+(?:tint|tone|hue|cast|wash|filter|light)\b", clause)
+    )
+    return match[1] if match else ""
+
+
+def scenery_of(clause: str) -> list[Step]:
+    """Styles, times of day, weather and shows named in a clause, in any language the word lists know."""
+    background = re.search(r"\bbackground\b", clause) and (
+        _REPLACE.search(clause) or _REMOVE.search(clause) or "different" in clause
+    )
+    if background:
+        to = re.search(r"\b(?:with|by|to|into|for)\b\s+(?P<to>.+)", clause)
+        return [Step("background", to["to"])] if to else [Step("cutout")]
+    out: list[Step] = []
+    for piece in read(clause).pieces:
+        for meaning in piece.meanings[:3]:
+            if meaning.kind in ("style", "time", "weather") and meaning.value != "clear":
+                out.append(Step(meaning.kind, meaning.value))
+            elif meaning.kind == "extra" and meaning.value in SHOWS:
+                out.append(Step("show", meaning.value))
+            elif meaning.kind == "setting" and meaning.value == "snow":
+                out.append(Step("weather", "snow"))
+    first: dict[str, Step] = {}
+    for step in out:
+        first.setdefault(step.kind, step)
+    if "time" in first and first.get("show") and first["show"].value == "stars":
+        del first["show"]
+    return list(first.values())
+
+
+SHOWS = frozenset(
+    {"rainbow", "fireworks", "aurora", "stars", "lightning", "snowfall", "lanterns", "petals", "fireflies"}
+)

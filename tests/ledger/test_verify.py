@@ -1,0 +1,94 @@
+"""Each check of the ledger finds the fault it is there for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from openpollen.ledger.entries import HoldRequest, KeyBudget
+from openpollen.ledger.verify import CHECKS, verify
+from openpollen.ledger.wallet import Wallet
+from openpollen.storage.database import Database
+from openpollen.usage.record import UsageRow
+
+POSITIVE = "every transfer moves a positive amount between two accounts"
+SUMS = "every stored balance is the sum of its transfers"
+DAILY = "daily sums are the sums of the usage rows"
+
+#: What is done to a sound ledger -> the promise that it breaks. Constraints are off meanwhile: they would stop most of it.
+FAULTS = {
+    "UPDATE transfers SET amount = -amount WHERE reason = 'grant'": POSITIVE,
+    "UPDATE ledger_accounts SET balance = balance + 1 WHERE id = 'usr_1/pack'": SUMS,
+    "DELETE FROM transfers WHERE reason = 'grant'": SUMS,
+    "UPDATE transfers SET debit = 'nowhere' WHERE reason = 'grant'": "no transfer names an account that is not there",
+    "DELETE FROM holds WHERE account_id = 'usr_1/pack'": "what is held is the sum of the open holds",
+    "UPDATE ledger_accounts SET held = balance + 1 WHERE id = 'usr_1/pack'": "no account is below zero or holds more than it has",
+    "UPDATE holds SET expires_at = 1": "no hold is older than its limit",
+    "UPDATE holds SET request_id = 'done'": "no settled request still holds money",
+    "UPDATE usage SET charged = charged - 1, measured = measured - 1": "every usage row says what was charged",
+    "UPDATE usage SET shortfall = shortfall + 1, measured = measured + 1": "every usage row says what the platform covered",
+    "DELETE FROM usage": "every charge has its usage row",
+    "UPDATE transfers SET amount = amount + 1 WHERE credit = 'budgets'": "every key budget paid what the wallet paid",
+    "UPDATE usage_daily SET cost = cost + 1": DAILY,
+    "UPDATE usage_daily SET requests = requests + 1": DAILY,
+}
+
+
+@pytest.fixture
+def ledger(database: Database) -> Database:
+    """A wallet with a grant, a charge with a shortfall, and an open hold."""
+
+    async def work() -> None:
+        wallet, budget = Wallet(database), KeyBudget("key_1", 50)
+        await wallet.grant("usr_1", 100, "pack", "grant", "test")
+        hold = await wallet.hold(HoldRequest("done", "usr_1", 10, budgets=(budget,), max_cost=12))
+        await wallet.settle(
+            hold, 15, UsageRow(request_id="done", user_id="usr_1", type="generate.text", model="openai")
+        )
+        await wallet.hold(HoldRequest("open", "usr_1", 10, budgets=(budget,)))
+
+    asyncio.run(work())
+    return database
+
+
+def broken_promises(database: Database) -> list[str]:
+    report: dict[str, Any] = database.read_sync(verify)
+    assert report["ok"] == (not report["problems"])
+    assert [check["check"] for check in report["checks"]] == list(CHECKS)
+    return [check["check"] for check in report["checks"] if not check["ok"]]
+
+
+def test_a_sound_ledger_is_ok(ledger: Database) -> None:
+    assert broken_promises(ledger) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found(ledger: Database, fault: str) -> None:
+    def plant(connection: Any) -> None:
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+        assert connection.exec_driver_sql(fault).rowcount > 0
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = OFF")
+
+    ledger.write_sync(plant)
+    assert FAULTS[fault] in broken_promises(ledger)
+
+
+def test_every_check_has_a_fault_that_it_finds() -> None:
+    assert set(FAULTS.values()) == set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE ledger_accounts SET balance = -1",
+        "UPDATE ledger_accounts SET held = balance + 1",
+        "UPDATE transfers SET amount = 0",
+        "UPDATE usage SET charged = charged + 1",
+    ],
+)
+def test_the_store_itself_refuses_what_must_never_be(ledger: Database, change: str) -> None:
+    with pytest.raises(Exception, match="CHECK constraint"):
+        ledger.write_sync(lambda c: c.exec_driver_sql(change).rowcount)
+    assert broken_promises(ledger) == []
