@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -14,6 +14,7 @@ import openpollen
 from openpollen.api.route import Route
 from openpollen.api.routes import Handlers, routes
 from openpollen.core import errors
+from openpollen.ledger.entries import Short
 from openpollen.providers import failures
 
 _ROUTES_HEAD = """# Routes
@@ -174,6 +175,9 @@ def _told(found: set[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
 
 def reasons() -> Iterator[tuple[int, str, str]]:
     """Status, reason and message of every error that the program raises with a reason written out."""
+    for reason in get_args(get_type_hints(Short)["reason"]):
+        error = Short(reason, owner="", required=0, available=0, held=0).error()
+        yield error.status, reason, error.message.partition(":")[0] + "."
     for path in sorted(Path(openpollen.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -182,16 +186,18 @@ def reasons() -> Iterator[tuple[int, str, str]]:
 
 def _raised_in(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[int, str, str]]:
     classes = error_classes()
-    named: dict[str, ast.expr] = {}
-    for node in ast.walk(function):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            named.setdefault(node.targets[0].id, node.value)
+    assigned = [node for node in ast.walk(function) if isinstance(node, ast.Assign)]
     for node in ast.walk(function):
         if isinstance(node, ast.Call) and (kind := classes.get(_name(node.func))):
             given = next((word.value for word in node.keywords if word.arg == "reason"), None)
-            says = node.args[0] if node.args else ast.Constant("")
-            says = named.get(_name(says), says)
-            yield from ((kind.status, reason, _template(says)) for reason in _constants(given))
+            says = _template(_value(node.args[0], node.lineno, assigned)) if node.args else ""
+            yield from ((kind.status, reason, says) for reason in _constants(given))
+
+
+def _value(node: ast.expr, line: int, assigned: list[ast.Assign]) -> ast.expr:
+    """What a variable was last set to above ``line``; any other expression as it is."""
+    above = [one for one in assigned if one.lineno < line and _name(one.targets[0]) == _name(node) != ""]
+    return max(above, key=lambda one: one.lineno).value if above else node
 
 
 def _name(node: ast.expr) -> str:
@@ -213,6 +219,8 @@ def _template(node: ast.expr) -> str:
             words = text
         case ast.JoinedStr(values=parts):
             words = "".join(_template(part) if isinstance(part, ast.Constant) else _hole(part) for part in parts)
+        case ast.BoolOp(values=[*_, last]):
+            return _template(last)
         case _:
             return ""
     return re.sub(r"\s+", " ", words).replace("|", "\\|")

@@ -38,10 +38,13 @@ def pull(names: tuple[str, ...], everything: bool, hub_ids: tuple[str, ...], qui
             raise click.UsageError(f"No model is called {unknown[0]}; there are {', '.join(known)}.")
         wanted = known if everything else list(names) or ([] if hub_ids else weights.default_names())
     failures: dict[str, str] = {}
+    hub = True
     with _progress(silent=quiet or as_json) as progress:
         for name in wanted:
             try:
-                weights.pull(name, progress)
+                weights.pull(name, progress, second_source=hub)
+            except weights.HubUnreachable as error:
+                failures[name], hub = str(error), False
             except weights.WeightsError as error:
                 failures[name] = str(error)
         for hub_id in hub_ids:

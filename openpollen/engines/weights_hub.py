@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import shutil
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from openpollen.engines.gguf import GgufHeader, Kind, NotGguf, read_header
-from openpollen.engines.weights_manifest import WeightModel, WeightsError, is_inside
+from openpollen.engines.weights_manifest import HubUnreachable, WeightModel, WeightsError, is_inside
 from openpollen.engines.weights_pip import largest_file, sha256_of
 from openpollen.engines.weights_store import is_unchanged, read_stamp, swap_in, write_stamp
 
@@ -165,13 +164,16 @@ class _Sentences:
         self._what = what
 
     def __enter__(self) -> None:
-        self._level = logging.getLogger("huggingface_hub").level
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+        from huggingface_hub.utils import logging
+
+        self._level = logging.get_verbosity()
+        logging.set_verbosity_error()
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         from huggingface_hub import errors
+        from huggingface_hub.utils import logging
 
-        logging.getLogger("huggingface_hub").setLevel(self._level)
+        logging.set_verbosity(self._level)
         if error is None or not isinstance(error, Exception):
             return
         match error:
@@ -184,5 +186,6 @@ class _Sentences:
             case OSError() if error.errno == 28:
                 words = "the disk is full; free some space and pull again"
             case _:
-                words = "the model hub cannot be reached; check the network, or HF_ENDPOINT for a mirror"
+                words = "the model hub cannot be reached; check the network, or set HF_ENDPOINT to a mirror"
+                raise HubUnreachable(f"{self._what}: {words}.") from error
         raise WeightsError(f"{self._what}: {words}.") from error

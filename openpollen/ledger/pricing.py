@@ -113,6 +113,17 @@ _TOKENS = (
 )
 
 #: Kind of token -> the unit whose rate it takes when it has none.
+#: Field of a ceiling -> the units that its count may be billed in; ``ms`` is not among them, it counts thousandths.
+_BOUNDED: tuple[tuple[str, tuple[Unit, ...]], ...] = (
+    ("input_tokens", _INPUT_UNITS),
+    ("output_tokens", _TEXT_OUTPUTS),
+    ("output_image_tokens", (Unit.OUTPUT_IMAGE_TOKEN,)),
+    ("images", (Unit.IMAGE,)),
+    ("characters", (Unit.CHARACTER,)),
+    ("video_tokens", (Unit.VIDEO_TOKEN,)),
+    ("searches", (Unit.SEARCH,)),
+    ("requests", (Unit.REQUEST,)),
+)
 _TEXT_RATE: dict[Unit, Unit] = {
     **dict.fromkeys(_INPUT_UNITS, Unit.INPUT_TOKEN),
     **dict.fromkeys(_OUTPUT_UNITS, Unit.OUTPUT_TOKEN),
@@ -173,18 +184,13 @@ def affordable_tokens(available: int, price: Price, most: Ceiling, facts: PriceF
 
 
 def _exact_bound(most: Ceiling, tables: Sequence[Mapping[Unit, Fraction]]) -> Exact:
-    counts: tuple[tuple[Exact, tuple[Unit, ...]], ...] = (
-        (most.input_tokens, _INPUT_UNITS),
-        (most.output_tokens, _TEXT_OUTPUTS),
-        (most.output_image_tokens, (Unit.OUTPUT_IMAGE_TOKEN,)),
-        (most.images, (Unit.IMAGE,)),
-        (most.characters, (Unit.CHARACTER,)),
-        (_seconds(most.ms), (Unit.SECOND,)),
-        (most.video_tokens, (Unit.VIDEO_TOKEN,)),
-        (most.searches, (Unit.SEARCH,)),
-        (most.requests, (Unit.REQUEST,)),
-    )
-    return sum(count * _highest(tables, units) for count, units in counts if count)
+    exact: Exact = 0
+    for name, units in _BOUNDED:
+        if count := getattr(most, name):
+            exact += count * _highest(tables, units)
+    if most.ms:
+        exact += _seconds(most.ms) * _highest(tables, (Unit.SECOND,))
+    return exact
 
 
 def _measures(usage: Usage) -> Iterator[tuple[Unit, Exact, tuple[Unit, ...]]]:
@@ -246,8 +252,8 @@ def _highest(tables: Sequence[Mapping[Unit, Fraction]], units: tuple[Unit, ...])
     for rates in tables:
         for unit in units:
             rate = _rate(rates, unit)
-            if rate is not None and rate > top:
-                top = _plain(rate)
+            if rate is not None and (plain := _plain(rate)) > top:
+                top = plain
     return top
 
 

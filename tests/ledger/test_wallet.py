@@ -209,15 +209,19 @@ def test_a_full_disk_refuses_calls_and_loses_no_money(database: Database) -> Non
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
 
         await database.write(fill_the_disk)
-        charged = 0
-        with pytest.raises(ServiceUnavailable) as fault:
+        charges: list[int] = []
+
+        async def spend() -> None:
             for number in range(10_000):
                 hold = await wallet.hold(ask(f"r{number}", 5))
-                charged += (await wallet.settle(hold, 3, row(f"r{number}"))).charged
+                charges.append((await wallet.settle(hold, 3, row(f"r{number}"))).charged)
+
+        with pytest.raises(ServiceUnavailable) as fault:
+            await spend()
         assert fault.value.reason == "disk_full"
-        assert charged > 0
+        assert charges
         await wallet.reclaim(None)
-        assert await wallet.balances(USER) == Balances(pack=1_000_000 - charged)
+        assert await wallet.balances(USER) == Balances(pack=1_000_000 - sum(charges))
 
     run(database, work())
 

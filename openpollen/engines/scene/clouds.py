@@ -16,8 +16,8 @@ from .types import Array
 def _shifted(field: Array, dx: int, dy: int) -> Array:
     """`field` read `dx` right and `dy` down of each point, edges repeated."""
     h, w = field.shape
-    ys = np.clip(np.arange(h) + dy, 0, h - 1)
-    xs = np.clip(np.arange(w) + dx, 0, w - 1)
+    ys = np.minimum(np.maximum(np.arange(h, dtype=np.int64) + dy, 0), h - 1)
+    xs = np.minimum(np.maximum(np.arange(w, dtype=np.int64) + dx, 0), w - 1)
     return field[ys][:, xs]
 
 

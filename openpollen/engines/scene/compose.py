@@ -61,7 +61,7 @@ def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str, si
     if "panes" in data:
         toned = _emit(toned, rgba, data["panes"])
     elif source is not None:
-        toned = _emit(toned, rgba, np.full(rgba.shape[:2], 0.65, np.float32))
+        toned = _emit(toned, rgba, np.full(rgba.shape[:2], 0.5, np.float32))
         data["lamp"] = source
     far = 1 - spot.depth if spot.group.domain in ("ground", "water") else 0.4
     toned = in_air(toned, stage.haze, far**1.5 * 0.7)
@@ -140,15 +140,20 @@ def shine(image: Array, sprite: Sprite, dark: bool) -> None:
             sprite.y - h * high,
             size * (2.0 if dark else 1.0),
             sprite.data["lamp"],
-            1.0 if dark else 0.28,
+            0.7 if dark else 0.25,
         )
     elif "panes" in sprite.data and dark:
-        where: Any = sprite.data["panes"]
+        where: Array = sprite.data["panes"]
         total = float(where.sum())
         if total > 4:
-            x = sprite.x - w / 2 + float(np.average(np.arange(w), weights=where.sum(axis=0)))
-            y = sprite.y - h + float(np.average(np.arange(h), weights=where.sum(axis=1)))
+            x = sprite.x - w / 2 + _centre(where.sum(axis=0))
+            y = sprite.y - h + _centre(where.sum(axis=1))
             glow(image, x, y, 0.42 * h, WINDOW_LIGHT, 0.5)
+
+
+def _centre(weights: Array) -> float:
+    """The mean index of `weights`."""
+    return float((weights * np.arange(weights.size, dtype=np.float32)).sum() / weights.sum())
 
 
 def centred(spots: list[Spot], rows: int, columns: int) -> None:

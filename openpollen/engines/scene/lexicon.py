@@ -30,26 +30,8 @@ _SECTIONS: dict[str, Kind] = {
     "negatives": "negative",
 }
 _IRREGULAR = frozenset(
-    [
-        "mice",
-        "geese",
-        "wolves",
-        "children",
-        "men",
-        "women",
-        "oxen",
-        "cacti",
-        "octopi",
-        "kids",
-        "elves",
-        "people",
-        "leaves",
-        "buses",
-        "bunnies",
-        "puppies",
-        "moose",
-        "deer",
-    ]
+    {"mice", "geese", "wolves", "children", "men", "women", "oxen", "cacti"}
+    | {"octopi", "kids", "elves", "people", "leaves", "buses", "bunnies", "puppies"}
 )
 
 

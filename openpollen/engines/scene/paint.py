@@ -151,8 +151,8 @@ def _box(field: Array, radius: int, axis: int) -> Array:
     pad[axis] = (radius + 1, radius)
     total = np.cumsum(np.pad(field, pad, mode="edge"), axis=axis, dtype=np.float64)
     length = field.shape[axis]
-    upper = np.take(total, np.arange(2 * radius + 1, 2 * radius + 1 + length), axis=axis)
-    lower = np.take(total, np.arange(length), axis=axis)
+    upper = np.take(total, np.arange(2 * radius + 1, 2 * radius + 1 + length, dtype=np.int64), axis=axis)
+    lower = np.take(total, np.arange(length, dtype=np.int64), axis=axis)
     return f32((upper - lower) / (2 * radius + 1))
 
 

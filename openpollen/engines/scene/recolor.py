@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .paint import f32, smoothstep
@@ -68,8 +70,11 @@ def _main_share(rgb: Array, alpha: Array, luma: Array, keep_skin: bool) -> Array
 def _hue(rgb: Array, high: Array, spread: Array) -> Array:
     r, g, b = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     safe = np.maximum(spread, 1e-4)
-    hue = np.select([high == r, high == g], [(g - b) / safe % 6, (b - r) / safe + 2], (r - g) / safe + 4)
-    return f32(hue / 6 % 1)
+    hue: Array = (r - g) / safe + 4
+    for strongest, turn in ((high == g, (b - r) / safe + 2), (high == r, (g - b) / safe % 6)):
+        hue[strongest] = turn[strongest]
+    whole: Any = np.mod(hue, 6)
+    return f32(whole) / np.float32(6)
 
 
 def _weighted_median(values: Array, weights: Array) -> float:

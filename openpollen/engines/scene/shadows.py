@@ -78,7 +78,7 @@ def reflect(image: Array, sprite: Sprite, water: Array, sink: int) -> None:
     line = np.arange(depth, dtype=np.float32)
     wave: Array = f32(np.sin(line * 0.9 + line**1.3 * 0.11) * (0.4 + line / max(depth, 1) * 0.025 * w))
     shift = np.rint(wave).astype(np.intp)
-    columns_at = np.minimum(np.maximum(np.arange(w)[None, :] + shift[:, None], 0), w - 1)
+    columns_at = np.minimum(np.maximum(np.arange(int(w))[None, :] + shift[:, None], 0), w - 1)
     broken = flipped[np.arange(depth)[:, None], columns_at]
     y0, x0 = round(sprite.y) - sink, round(sprite.x - w / 2)
     a, b = max(0, -x0), min(w, columns - x0)

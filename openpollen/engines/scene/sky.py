@@ -194,6 +194,7 @@ def lightning(rng: Rng, h: int, w: int, horizon: float) -> Array:
     out = clear(h, w)
     u, v = grid(h, w)
     x0 = (0.15 + 0.7 * own.random()) * w / h
+    trunk = np.zeros(h, np.float32)
     glow = np.zeros((h, w), np.float32)
     core = np.zeros((h, w), np.float32)
     for branch in range(4):
@@ -205,10 +206,10 @@ def lightning(rng: Rng, h: int, w: int, horizon: float) -> Array:
         path = wander + lean * np.clip(v[:, 0] - start, 0, 1)
         at = int(np.clip(start * h, 0, h - 1))
         if branch == 0:
-            trunk = x0 + path
+            trunk = f32(x0 + path)
             path = trunk
         else:
-            path = path - path[at] + trunk[at]  # pyright: ignore[reportPossiblyUnboundVariable] — branch 0 comes first
+            path = path - path[at] + trunk[at]
         inside = smoothstep(start - 0.005, start + 0.005, v) * smoothstep(stop + 0.01, stop - 0.02, v)
         distance = np.abs(u - path[:, None])
         width = 0.0026 if branch == 0 else 0.0014

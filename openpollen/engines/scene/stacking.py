@@ -341,7 +341,7 @@ def _behind(child: Figure, target: Figure, at: float, of: int) -> None:
 
 
 def _in_front(child: Figure, target: Figure, at: float, of: int) -> None:
-    limit = 0.62 * target.height
+    limit = max(0.62 * target.height, 0.8 * child.height)
     if child.height > limit:
         child.width, child.height = child.width * limit / child.height, limit
     child.x = target.x + (at - 0.5) * target.width * 0.9 + target.width * 0.12 * (of == 1)

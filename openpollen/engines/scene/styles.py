@@ -219,7 +219,7 @@ def neon(image: Array, rng: Rng) -> Array:
     bright = np.maximum(luma(image) - 0.8, 0) * 1.6
     add(glow, (1.0, 0.5, 0.9), f32(bright))
     out = base + glow + blur(glow, h / 160) * 0.95 + blur(glow, h / 38) * 0.75
-    scan = 1 - 0.05 * (np.arange(h) * 720 // max(h, 1) % 3 == 0)
+    scan = 1 - 0.05 * (np.arange(h, dtype=np.int64) * 720 // max(h, 1) % 3 == 0)
     return f32(out * scan[:, None, None])
 
 
@@ -241,7 +241,7 @@ def vintage(image: Array, rng: Rng) -> Array:
         out[..., c] = plane + (0.95 - plane) * dust
     for _ in range(5):
         x, wide = rng.random() * w, max(0.6, h / 1400)
-        line = np.exp(-(((np.arange(w) - x) / wide) ** 2)) * 0.2
+        line = np.exp(-(((np.arange(w, dtype=np.float32) - x) / wide) ** 2)) * 0.2
         reach = smoothstep(rng.random() * 0.6, 0.8, v)
         out += f32(reach * line[None, :])[..., None]
     return out

@@ -103,7 +103,7 @@ def shadowed(height: Array, x: Array, light: Light, steps: int = 10, reach: floa
     rise = ly / abs(lx)
     step = np.maximum(x[:, 1:2] - x[:, 0:1], 1e-6)
     sun = np.ones_like(height)
-    columns = np.arange(height.shape[1])
+    columns = np.arange(height.shape[1], dtype=np.int64)
     for k in range(1, steps + 1):
         distance = reach * (k / steps) ** 2
         shift = np.clip(columns[None, :] + np.rint(np.sign(lx) * distance / step).astype(np.int32), 0, columns[-1])

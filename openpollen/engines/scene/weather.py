@@ -32,7 +32,7 @@ class Sheet:
         """How far down and right the sheet has moved, in pixels, after a time."""
         h = self.rgba.shape[0]
         side = self.drift * seconds + self.sway * float(np.sin(seconds * 1.7))
-        return int(round(self.fall * seconds * h)), int(round(side * h))
+        return round(self.fall * seconds * h), round(side * h)
 
 
 def falling(plan: Plan, rng: Rng, h: int, w: int) -> list[Sheet]:
@@ -115,7 +115,7 @@ def _leaves(rng: Rng, h: int, w: int, size: float, count: int, colors: tuple[Rgb
         x, y, angle = rng.random() * w, rng.random() * h, rng.random() * 6.28
         long, wide = (0.007 + 0.006 * rng.random()) * size * h, (0.003 + 0.003 * rng.random()) * size * h
         color = colors[int(rng.integers(len(colors)))]
-        fill = tuple(int(255 * c) for c in color) + (255,)
+        fill = (*tuple(int(255 * c) for c in color), 255)
         ca, sa = float(np.cos(angle)), float(np.sin(angle))
         for a, b in _wrapped(x, y, long * 2, h, w):
             shape = [

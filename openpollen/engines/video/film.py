@@ -184,9 +184,8 @@ def _loose(plan: Plan, stage: Stage, width: int, height: int, seed: int) -> list
                     -0.13 * height if layer.name == "bubbles" else 0.0,
                 )
             )
-    for sheet in falling(plan, np.random.default_rng(seed % 2**64), height, width):
-        out.append(Loose(pil(sheet.rgba), 0.0, 0.0, sheet))
-    return out
+    sheets = falling(plan, np.random.default_rng(seed % 2**64), height, width)
+    return out + [Loose(pil(sheet.rgba), 0.0, 0.0, sheet) for sheet in sheets]
 
 
 def pil(rgba: Array) -> Any:
@@ -278,7 +277,8 @@ def _rippled(film: Film, picture: Any, progress: float, seconds: float) -> Any:
     """The frame with its water moved by small waves."""
     width, height = film.size
     box = film.camera.box(progress, 0.75)
-    assert film.water is not None and film.ripple is not None
+    assert film.water is not None
+    assert film.ripple is not None
     mask = np.asarray(film.water.resize((width, height), Image.Resampling.BILINEAR, box=box), dtype=np.float32) / 255
     rows = np.flatnonzero(mask.max(axis=1) > 0.05)
     if not rows.size:

@@ -24,7 +24,7 @@ def _noise(rng: Rng, low: float, high: float, slope: float = 0.0) -> Samples:
     count = _LOOP * RATE
     hz = np.fft.rfftfreq(count, 1 / RATE)
     gate = 1 / (1 + (low / np.maximum(hz, 1)) ** 4) / (1 + (hz / high) ** 4) * np.maximum(hz, 20) ** -slope
-    sides = []
+    sides: list[NDArray[np.float64]] = []
     for _ in range(2):
         wave = np.fft.irfft(gate * np.exp(2j * np.pi * rng.random(hz.size)), count)
         sides.append(wave / (np.abs(wave).std() * 3 + 1e-9))
@@ -41,7 +41,9 @@ def _swell(count: int, period: float, phase: float, low: float) -> Samples:
 
 
 def _wind(rng: Rng, count: int) -> Samples:
-    gusts = 0.6 * _swell(count, 5.3, rng.random(), 0.3) + 0.4 * _swell(count, 2.9, rng.random(), 0.2)
+    gusts = np.float32(0.6) * _swell(count, 5.3, rng.random(), 0.3) + np.float32(0.4) * _swell(
+        count, 2.9, rng.random(), 0.2
+    )
     return _looped(_noise(rng, 90, 620, 0.35), count) * gusts
 
 

@@ -10,9 +10,11 @@ from ..types import Plan, Setting, Stage
 from ..weather import dress
 from .city import city
 from .deep import underwater
-from .indoor import kitchen, room, stage
+from .indoor import room
+from .kitchen import kitchen
 from .open import desert, farm, meadow, mountain, snow
 from .outer import sky, space
+from .theatre import stage
 from .water import beach, sea
 from .woods import woods
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..noise import Rng, child, sample, sample_nearest, texture
@@ -13,29 +11,12 @@ from ..props.canvas import sized
 from ..sky import Sky, paint_sky
 from ..terrain import Camera
 from ..types import Array, Layer, Plan, Rgb, Stage
+from .facade import NEON, NIGHT_WALLS, WALLS, WARM, Mood, facade, hashed
 from .land import dressed, shadow
 from .water import Waves, waves_of
 
-WALLS = tuple(
-    rgb(c) for c in ("b5654a", "d8b98c", "8c99a8", "c98a6a", "e2d6c2", "77838f", "a8705c", "9fb0a8", "c4a884")
-)
-NIGHT_WALLS = tuple(rgb(c) for c in ("5a3f4f", "4c4f68", "3f4a62", "6a4c4c", "565068", "3d4456"))
-NEON = tuple(rgb(c) for c in ("ff2fa0", "22e6ff", "ffe23c", "7a5cff", "4cff9a", "ff6a3c"))
-WARM = tuple(rgb(c) for c in ("ffd78a", "ffe9b8", "ffb85c", "cfe4ff"))
 STREET = 2.7  # half the distance between the facades, in eye heights
 ROAD = 1.75
-
-
-@dataclass(frozen=True)
-class Mood:
-    """How a street is lit: the share of lit windows, their colours, whether lamps burn and the ground is wet."""
-
-    lit: float
-    glow: tuple[Rgb, ...]
-    lamps: bool
-    wet: bool
-    neon: bool
-    walls: tuple[Rgb, ...]
 
 
 def _mood(plan: Plan) -> Mood:
@@ -93,13 +74,6 @@ def city(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     )
 
 
-def _hash(a: Array, b: Array, c: int) -> Array:
-    """A repeatable value 0..1 for whole numbers a, b and a key."""
-    n = a.astype(np.int64) * 73856093 ^ b.astype(np.int64) * 19349663 ^ (c * 83492791)
-    n = (n ^ (n >> 13)) * 1274126177
-    return f32(((n ^ (n >> 16)) & 0xFFFF) / 65535)
-
-
 def _skyline(rng: Rng, camera: Camera, sky: Sky, mood: Mood, rank: int) -> Array:
     """A row of far towers as flat shapes with tiny windows."""
     h, w = camera.h, camera.w
@@ -127,8 +101,8 @@ def _skyline(rng: Rng, camera: Camera, sky: Sky, mood: Mood, rank: int) -> Array
             block[..., c] = np.clip(tone_[c] * shade, 0, 1)[None, :]
         block[..., 3] = 1
         cell = max(3, int(0.011 * h))
-        rows, cols = np.arange(block.shape[0]), np.arange(block.shape[1])
-        lit = _hash(rows[:, None] // cell + y0, cols[None, :] // cell, x0) < mood.lit * 0.8
+        rows, cols = np.arange(block.shape[0], dtype=np.int64), np.arange(block.shape[1], dtype=np.int64)
+        lit = hashed(rows[:, None] // cell + y0, cols[None, :] // cell, x0) < mood.lit * 0.8
         pane = lit & ((rows % cell) < cell * 0.6)[:, None] & ((cols % cell) < cell * 0.55)[None, :]
         color = blend(mood.glow[int(rng.integers(len(mood.glow)))], sky.air.horizon, fade * 0.55)
         block[..., :3][pane] = color
@@ -195,7 +169,7 @@ def _front_face(
     v = (np.arange(y0, y1, dtype=np.float32) + 0.5)[:, None] / h
     along = np.abs(u) * z + 0 * v
     high = 1 - (v - camera.horizon) * z + 0 * u
-    face, shine = _facade(f32(along), f32(high), tall, color, key, sky, mood, 0.78, f32(np.full(high.shape, z)))
+    face, shine = facade(f32(along), f32(high), tall, color, key, sky, mood, 0.78, f32(np.full(high.shape, z)))
     _put(out, glow, (slice(y0, y1), slice(x0, x1)), np.ones(high.shape, np.float32), face, shine)
 
 
@@ -226,57 +200,8 @@ def _side_face(
     soft = z / h
     mask = smoothstep(tall + soft, tall - soft, high) * smoothstep(-soft, soft, high)
     facing = 0.62 + 0.38 * max(0.0, -side * sky.light.direction[0]) * 1.4
-    face, shine = _facade(f32(z + 0 * v), f32(high), tall, color, key, sky, mood, facing, f32(z + 0 * v))
+    face, shine = facade(f32(z + 0 * v), f32(high), tall, color, key, sky, mood, facing, f32(z + 0 * v))
     _put(out, glow, (slice(y0, y1), slice(x0, x1)), mask, face, shine)
-
-
-def _facade(
-    along: Array, high: Array, tall: float, color: Rgb, key: int, sky: Sky, mood: Mood, facing: float, z: Array
-) -> tuple[Array, Array]:
-    """Colour and emitted light of a facade at places `along` it and `high` above the street."""
-    own = np.random.default_rng(key)
-    cell_w, cell_h = 0.42 + 0.3 * own.random(), 0.52 + 0.2 * own.random()
-    column, row = np.floor(along / cell_w), np.floor((high - 1.15) / cell_h)
-    fx, fy = along / cell_w - column, (high - 1.15) / cell_h - row
-    wide, low, top = 0.2 + 0.12 * own.random(), 0.2, 0.82
-    upper = high > 1.2
-    window = (fx > wide) & (fx < 1 - wide) & (fy > low) & (fy < top) & upper & (high < tall - 0.25)
-    shop = (high > 0.14) & (high < 0.82) & (np.abs(along / 1.1 % 1 - 0.5) < 0.42)
-    frame = (np.abs(fx - 0.5) < 0.03) | (np.abs(fy - 0.52) < 0.03)
-    pick = _hash(column, row, key)
-    chance = _hash(row, column, key + 7)
-    far = f32(np.clip(1 - np.exp(-z * 0.022 * (0.5 + 2 * sky.air.murk)), 0, 1))
-    sill = ((fy < low) & (fy > low - 0.09) & (fx > wide - 0.05) & (fx < 1.05 - wide) & upper).astype(np.float32)
-    ledge = (((high > 1.0) & (high < 1.14)) | (high > tall - 0.16)).astype(np.float32)
-    grime = 1 - 0.18 * smoothstep(1.6, 0.0, high) + 0.1 * (_hash(np.floor(along * 9), np.floor(high * 14), key) - 0.5)
-    lamp = smoothstep(1.8, 0.2, high) * (0.5 if mood.lamps else 0.0) * (1 - luminance(sky.light.ambient))
-    lit_window = window & (chance < mood.lit) & ~frame
-    lit_shop = shop & (mood.lit > 0.05)
-    bay = along / 1.1
-    pane = np.abs(bay % 1 - 0.5) < 0.4
-    pick_bay = _hash(np.floor(bay), np.zeros_like(bay), key + 3)
-    goods = _hash(np.floor(along * 8), np.floor(high * 9), key + 5)
-    mullion = (np.abs(bay * 2 % 1 - 0.5) > 0.47) | (np.abs(high - 0.66) < 0.012)
-    display = (0.3 + 0.5 * pick_bay) * (0.45 + 0.7 * high) * np.where((high < 0.42) & (goods > 0.55), 0.55, 1.0)
-    display = np.where(mullion, 0.1, display)
-    shop_tint = blend(WARM[key % 3], NEON[key % len(NEON)], 0.55 if mood.neon else 0.06)
-    glow_color = mood.glow
-    face, shine = np.empty((*along.shape, 3), np.float32), np.zeros((*along.shape, 3), np.float32)
-    awning = (high > 0.82) & (high < 1.0)
-    stripe = (np.floor(along / 0.16) % 2 == 0) & awning
-    tint_ = NEON[key % len(NEON)] if mood.neon else (WALLS + (rgb("b8352f"), rgb("2f6f8a"), rgb("3f7d4f")))[key % 12]
-    for c in range(3):
-        level = sky.light.ambient[c] * 0.85 + sky.light.color[c] * sky.light.strength * facing
-        plane = (color[c] * grime + 0.12 * sill + 0.08 * ledge) * level + lamp * WARM[0][c] * color[c] * 0.9
-        glass = (0.3 * sky.air.middle[c] + 0.36 * sky.air.horizon[c] * pick) * (0.75 + 0.25 * fy)
-        plane = np.where(window | shop, glass * 0.85, plane)
-        plane = np.where(awning, np.where(stripe, 0.92, tint_[c]) * level, plane)
-        face[..., c] = plane + (sky.air.horizon[c] - plane) * far
-        tones = f32([g[c] for g in glow_color]).take((pick * 977).astype(np.int32) % len(glow_color))
-        bright = np.where(lit_window, tones * (0.55 + 0.45 * fy), 0.0)
-        bright = np.where(lit_shop & pane, shop_tint[c] * display, bright)
-        shine[..., c] = np.maximum(bright * (1 - 0.75 * far) - face[..., c] * (bright > 0), 0)
-    return face, shine
 
 
 def _signs(out: Array, glow: Array, rng: Rng, camera: Camera) -> None:
@@ -299,7 +224,7 @@ def _signs(out: Array, glow: Array, rng: Rng, camera: Camera) -> None:
         count = max(2, int(tall / wide * 1.3))
         row = np.floor(gy * count)
         part = gy * count - row
-        bars = _hash(np.floor(gx * 4) + 0 * gy, row * 5 + np.floor(part * 4) + 0 * gx, int(z * 999)) > 0.45
+        bars = hashed(np.floor(gx * 4) + 0 * gy, row * 5 + np.floor(part * 4) + 0 * gx, int(z * 999)) > 0.45
         glyph = bars * (np.abs(gx - 0.5) < 0.34) * (np.abs(part - 0.5) < 0.36) * (np.abs(gy - 0.5) < 0.42)
         face, shine = np.empty((y1 - y0, x1 - x0, 3), np.float32), np.empty((y1 - y0, x1 - x0, 3), np.float32)
         for c in range(3):

@@ -9,7 +9,7 @@ from ..noise import Rng, child, line, sample, texture
 from ..paint import blend, clear, f32, grid, lay, over, ramp, rgb, scale, smoothstep
 from ..props import draw_prop
 from ..props.canvas import Board, sized
-from ..terrain import Camera, View, lambert, project
+from ..terrain import Camera, lambert, project
 from ..types import Array, Layer, Light, Plan, Rgb, Stage
 from .land import between, layer
 
@@ -40,7 +40,7 @@ def underwater(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
         (sun, 0.0),
     )
     far = _far_reef(own, camera, colors)
-    floor, view, skyline = _floor(own, camera, colors, light)
+    floor, skyline = _floor(own, camera, colors, light)
     reef = _reef(own, camera, plan, colors, light, floor.rgba)
     shafts = Layer(_shafts(own, camera, sun, colors[0], 0.5 * dim + 0.12), 0.7, "light")
     fish = Layer(_shoal(own, camera, colors), 0.3, "fish")
@@ -91,7 +91,7 @@ def _far_reef(rng: Rng, camera: Camera, colors: list[Rgb]) -> Layer:
     return Layer(out, 0.2, "far reef")
 
 
-def _floor(rng: Rng, camera: Camera, colors: list[Rgb], light: Light) -> tuple[Layer, View, Array]:
+def _floor(rng: Rng, camera: Camera, colors: list[Rgb], light: Light) -> tuple[Layer, Array]:
     tile, web = texture(rng, 256, 2.4, 2), texture(rng, 256, 2.0, 6)
     z, x = camera.fan(220, 16.0)
     height = f32(0.28 * smoothstep(1.4, 5, z) * sample(tile, x / 7, z / 7) + 0.02 * z * 0.6)
@@ -115,7 +115,7 @@ def _floor(rng: Rng, camera: Camera, colors: list[Rgb], light: Light) -> tuple[L
         sand[..., c] *= level
     murk = f32(1 - np.exp(-np.maximum(far - 1.2, 0) * 0.2))
     lay(sand, blend(colors[1], colors[2], 0.62), murk)
-    return layer(sand, view.cover, 0.5, "floor"), view, view.skyline
+    return layer(sand, view.cover, 0.5, "floor"), view.skyline
 
 
 def _caustics(web: Array, u: Array, v: Array) -> Array:

@@ -222,7 +222,6 @@ def sky(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     own = child(rng)
     layers: list[Layer] = []
     base = painted.image.copy()
-    gu, gv = grid(h, w)
     camera = Camera(h, w, 0.74)
     for depth, near, far, lift in ((0.3, 6.0, 40.0, 0.0), (0.55, 1.6, 7.5, 0.04)):
         rgba = _cloud_sea(own, camera, painted, near, far, lift)

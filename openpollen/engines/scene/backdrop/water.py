@@ -12,7 +12,7 @@ from ..props import draw_prop
 from ..sky import Sky, paint_sky
 from ..terrain import Camera
 from ..types import Array, Layer, Plan, Rgb, Stage
-from .land import far_range, plants_layer, set_out
+from .land import Spot, far_range, plants_layer, set_out
 
 
 @dataclass(frozen=True)
@@ -220,9 +220,7 @@ def _sand(rng: Rng, camera: Camera, sky: Sky, u: Array, v: Array, edge: Array, t
     return Layer(out, 0.6, "sand")
 
 
-def _palms(rng: Rng, camera: Camera, w: int, h: int, right: bool) -> list:
-    from .land import Spot
-
+def _palms(rng: Rng, camera: Camera, w: int, h: int, right: bool) -> list[Spot]:
     out: list[Spot] = []
     for i in range(3):
         x = (0.05 + 0.11 * i + 0.03 * rng.random()) * (1 if right else -1) + (0 if right else 1)
@@ -231,8 +229,6 @@ def _palms(rng: Rng, camera: Camera, w: int, h: int, right: bool) -> list:
 
 
 def _shells(target: Array, ground: Array, rng: Rng, camera: Camera, sky: Sky) -> None:
-    from .land import Spot
-
     rocks = [draw_prop("rock", max(6, int(0.05 * camera.h)), rng, sky.light.direction) for _ in range(2)]
     places = [
         Spot(

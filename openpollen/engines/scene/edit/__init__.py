@@ -6,7 +6,6 @@ What the engine cannot do is refused with the reason; the same picture never com
 from __future__ import annotations
 
 import secrets
-from typing import cast
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from ...base import CancelToken, EditJob, ImageMade
 from ..finish import STYLES, restyle
 from ..metadata import encode, facts
 from ..noise import Rng
-from ..types import Array, Style
+from ..types import Array
 from . import insert, relight, shape
 from .grade import GRADES, graded, tinted
 from .pictures import Picture, decode, decode_mask, resized, working_size
@@ -102,7 +101,7 @@ def _run(
 def _apply(step: Step, picture: Picture, others: list[Picture], mask: Array | None, rng: Rng) -> tuple[Picture, str]:
     """The picture after one step, and what was done in words."""
     if step.kind == "style" and step.value in STYLES:
-        return picture.with_rgb(restyle(picture.rgb, cast(Style, step.value), rng)), f"restyled as {step.value}"
+        return picture.with_rgb(restyle(picture.rgb, step.value, rng)), f"restyled as {step.value}"
     if step.kind == "time":
         return picture.with_rgb(relight.at_time(picture.rgb, step.value, rng)), f"relit for {step.value}"
     if step.kind == "weather":

@@ -61,7 +61,7 @@ def stage_of_picture(image: Array, light: Light, place: str) -> Stage:
     h, w = image.shape[:2]
     horizon = horizon_of(image) if h >= 48 and w >= 48 else 0.5
     band = {"back": (0.66, 0.74), "front": (0.9, 0.97)}.get(place, (max(0.76, horizon + 0.2), 0.95))
-    return Stage(image, horizon, np.full(w, horizon * h, np.float32), band, None, light, ((1.0, 1.0, 1.0), 0.0))
+    return Stage(image, horizon, f32([horizon * h] * w), band, None, light, ((1.0, 1.0, 1.0), 0.0))
 
 
 def add_things(picture: Picture, what: str, place: str, mask: Array | None, rng: Rng) -> tuple[Picture, str]:

@@ -184,7 +184,7 @@ def with_show(image: Array, show: str, rng: Rng) -> Array:
             from ..types import Light, Stage
 
             light = Light((0.0, 1.0), (1, 1, 1), (0.5, 0.5, 0.5), 0.5)
-            bare = Stage(out, horizon, np.zeros(w, np.float32), (0.7, 0.9), None, light, ((1, 1, 1), 0.0))
+            bare = Stage(out, horizon, f32([0.6 * h] * w), (0.7, 0.9), None, light, ((1, 1, 1), 0.0))
             out = dress(bare, plan, rng).image
         return np.clip(out, 0, 1)
     if show == "lightning":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image
 
@@ -15,8 +17,7 @@ from .pictures import Picture, resized
 MAX_SIDE = 4096
 
 
-def _map(picture: Picture, change: object) -> Picture:
-    assert callable(change)
+def _map(picture: Picture, change: Callable[[Array], Array]) -> Picture:
     alpha = None if picture.alpha is None else np.ascontiguousarray(f32(change(picture.alpha)))
     return Picture(np.ascontiguousarray(f32(change(picture.rgb))), alpha)
 
@@ -26,7 +27,7 @@ def cropped_to(picture: Picture, ratio: float) -> Picture:
     w, h = picture.size
     wide, tall = (round(h * ratio), h) if w / h > ratio else (w, round(w / ratio))
     x, y = (w - max(1, wide)) // 2, (h - max(1, tall)) // 2
-    return _map(picture, lambda a: a[y : y + max(1, tall), x : x + max(1, wide)])  # pyright: ignore[reportUnknownLambdaType]
+    return _map(picture, lambda a: a[y : y + max(1, tall), x : x + max(1, wide)])
 
 
 def fitted(picture: Picture, width: int, height: int) -> Picture:
@@ -48,7 +49,7 @@ def cropped(picture: Picture, value: str) -> Picture:
     if ":" in value or a > w or b > h:
         return cropped_to(picture, a / b)
     x, y = (w - a) // 2, (h - b) // 2
-    return _map(picture, lambda p: p[y : y + b, x : x + a])  # pyright: ignore[reportUnknownLambdaType]
+    return _map(picture, lambda p: p[y : y + b, x : x + a])
 
 
 def rotated(picture: Picture, value: str) -> Picture:
@@ -57,7 +58,7 @@ def rotated(picture: Picture, value: str) -> Picture:
     degrees = turns.get(value, -90 if "counter" in value or "anti" in value else None)
     angle = (int(value) if degrees is None else degrees) % 360
     if angle % 90 == 0:
-        return _map(picture, lambda a: np.rot90(a, -angle // 90))  # pyright: ignore[reportUnknownLambdaType]
+        return _map(picture, lambda a: np.rot90(a, -angle // 90))
     alpha = np.ones(picture.rgb.shape[:2], np.float32) if picture.alpha is None else picture.alpha
 
     def turn(field: Array) -> Array:
@@ -72,8 +73,8 @@ def rotated(picture: Picture, value: str) -> Picture:
 def flipped(picture: Picture, value: str) -> Picture:
     """The picture mirrored."""
     if value == "vertical":
-        return _map(picture, lambda a: a[::-1])  # pyright: ignore[reportUnknownLambdaType]
-    return _map(picture, lambda a: a[:, ::-1])  # pyright: ignore[reportUnknownLambdaType]
+        return _map(picture, lambda a: a[::-1])
+    return _map(picture, lambda a: a[:, ::-1])
 
 
 def enlarged(picture: Picture, factor: float) -> tuple[Picture, str]:
@@ -97,7 +98,7 @@ def zoomed(picture: Picture) -> Picture:
     """The middle of the picture at the whole picture's size."""
     w, h = picture.size
     x, y = int(w * 0.15), int(h * 0.15)
-    inner = _map(picture, lambda a: a[y : h - y or h, x : w - x or w])  # pyright: ignore[reportUnknownLambdaType]
+    inner = _map(picture, lambda a: a[y : h - y or h, x : w - x or w])
     return resized(inner, w, h)
 
 

@@ -42,7 +42,8 @@ def lamp_post(height: int, rng: Rng, light: Direction) -> Array:
         '<circle cx="50" cy="42" r="42" fill="url(#g)"/>'
         '<path d="M45 300 L47 84 h6 L55 300z" fill="url(#m)"/><path d="M36 300 q2 -26 10 -30 h8 q8 4 10 30z" fill="url(#m)"/>'
         '<rect x="42" y="232" width="16" height="6" rx="3" fill="url(#m)"/><path d="M40 84 h20 l-4 -8 h-12z" fill="url(#m)"/>'
-        '<path d="M38 34 L42 76 h16 L62 34z" fill="url(#l)"/><path d="M38 34 L42 76 h16 L62 34z M50 34 V76" fill="none" stroke="#1c222b" stroke-width="2.5"/>'
+        '<path d="M38 34 L42 76 h16 L62 34z" fill="url(#l)"/><path d="M38 34 L42 76 h16 L62 34z M50 34 V76" fill="none" '
+        'stroke="#1c222b" stroke-width="2.5"/>'
         '<path d="M32 35 Q50 6 68 35z" fill="url(#m)"/><circle cx="50" cy="14" r="4" fill="#2b323c"/>'
     )
     return svg(body, (100, 300), height)
@@ -74,7 +75,8 @@ def bench(height: int, rng: Rng, light: Direction) -> Array:
 def fence(height: int, rng: Rng, light: Direction) -> Array:
     """A length of wooden fence."""
     posts = "".join(
-        f'<path d="M{x} 100 V14 l9 -10 l9 10 V100z" fill="url(#p)"/><path d="M{x + 13} 100 V9 l5 5 V100z" fill="#000" fill-opacity=".18"/>'
+        f'<path d="M{x} 100 V14 l9 -10 l9 10 V100z" fill="url(#p)"/><path d="M{x + 13} 100 V9 l5 5 V100z" fill="#000" '
+        'fill-opacity=".18"/>'
         for x in range(6, 300, 34)
     )
     rails = _box(0, 30, 320, 11, "url(#r)", 3) + _box(0, 66, 320, 11, "url(#r)", 3)
@@ -92,7 +94,8 @@ def table(height: int, rng: Rng, light: Direction) -> Array:
     body = (
         f"<defs>{_fade('t', 'c98d55', '9c6536', True)}{_fade('l', *_sides(light, '6b4324', 'a06c3d'))}{_fade('e', '8a5830', '6a4020', True)}</defs>"
         f'{back}<path d="M44 6 H276 L314 44 H6z" fill="url(#t)"/>{grain}'
-        f'<path d="M6 44 H314 v13 q0 4 -4 4 H10 q-4 0 -4 -4z" fill="url(#e)"/><path d="M6 44 H314" stroke="#e2ad78" stroke-width="2"/>{legs}'
+        '<path d="M6 44 H314 v13 q0 4 -4 4 H10 q-4 0 -4 -4z" fill="url(#e)"/><path d="M6 44 H314" stroke="#e2ad78" '
+        f'stroke-width="2"/>{legs}'
     )
     return svg(body, (320, 160), height)
 
@@ -104,7 +107,8 @@ def chair(height: int, rng: Rng, light: Direction) -> Array:
         '<path d="M26 6 h10 v92 h-10z M84 6 h10 v92 h-10z" fill="url(#w)"/>'
         + "".join(_box(30, y, 60, 11, "url(#w)", 4) for y in (12, 34, 56))
         + '<path d="M20 92 H100 l10 20 H10z" fill="#b98352"/><path d="M10 112 H110 v9 H10z" fill="#85572f"/>'
-        '<path d="M14 120 h11 l-2 80 h-8z M95 120 h11 l-1 80 h-8z" fill="url(#w)"/><path d="M32 120 h8 v54 h-8z M80 120 h8 v54 h-8z" fill="#5a3a20"/>'
+        '<path d="M14 120 h11 l-2 80 h-8z M95 120 h11 l-1 80 h-8z" fill="url(#w)"/><path d="M32 120 h8 v54 h-8z M80 120 '
+        'h8 v54 h-8z" fill="#5a3a20"/>'
     )
     return svg(body, (120, 200), height)
 
@@ -116,10 +120,13 @@ def sofa(height: int, rng: Rng, light: Direction) -> Array:
     ]
     body = (
         f"<defs>{_fade('b', pale, mid, True)}{_fade('s', mid, dark, True)}{_fade('c', pale, mid, True)}</defs>"
-        '<rect x="34" y="10" width="252" height="96" rx="26" fill="url(#b)"/><path d="M160 16 V92" stroke="#000" stroke-opacity=".15" stroke-width="3"/>'
-        '<rect x="40" y="74" width="118" height="46" rx="14" fill="url(#c)"/><rect x="162" y="74" width="118" height="46" rx="14" fill="url(#c)"/>'
+        '<rect x="34" y="10" width="252" height="96" rx="26" fill="url(#b)"/><path d="M160 16 V92" stroke="#000" '
+        'stroke-opacity=".15" stroke-width="3"/>'
+        '<rect x="40" y="74" width="118" height="46" rx="14" fill="url(#c)"/><rect x="162" y="74" width="118" '
+        'height="46" rx="14" fill="url(#c)"/>'
         '<rect x="36" y="108" width="248" height="38" rx="10" fill="url(#s)"/>'
-        '<rect x="10" y="52" width="46" height="96" rx="20" fill="url(#b)"/><rect x="264" y="52" width="46" height="96" rx="20" fill="url(#b)"/>'
+        '<rect x="10" y="52" width="46" height="96" rx="20" fill="url(#b)"/><rect x="264" y="52" width="46" height="96" '
+        'rx="20" fill="url(#b)"/>'
         '<rect x="62" y="52" width="46" height="42" rx="9" fill="#f2d9a6" transform="rotate(-8 85 73)"/>'
         '<path d="M30 146 h14 l-3 14 h-8z M276 146 h14 l-3 14 h-8z" fill="#4a2f1b"/>'
     )
@@ -150,8 +157,8 @@ def shelf(height: int, rng: Rng, light: Direction) -> Array:
         )
     body = (
         f"<defs>{_fade('w', 'a8713f', '7c5029', True)}{_fade('s', *_sides(light, '6b4222', '9a6838'))}</defs>"
-        f'<rect x="2" y="2" width="164" height="256" rx="3" fill="url(#s)"/><rect x="12" y="10" width="144" height="236" fill="#3e2716"/>'
-        + "".join(rows)
+        '<rect x="2" y="2" width="164" height="256" rx="3" fill="url(#s)"/><rect x="12" y="10" width="144" height="236" '
+        'fill="#3e2716"/>' + "".join(rows)
     )
     return svg(body, (168, 258), height)
 
@@ -187,12 +194,14 @@ def fireplace(height: int, rng: Rng, light: Direction) -> Array:
         for x in range(9)
     )
     body = (
-        f"<defs>{_glow('g', 'ff9a3c', 0.9)}{_fade('f', 'ffe08a', 'ff5a1e', True)}<clipPath id='k'><rect x='14' y='30' width='232' height='170'/></clipPath></defs>"
+        f"<defs>{_glow('g', 'ff9a3c', 0.9)}{_fade('f', 'ffe08a', 'ff5a1e', True)}<clipPath id='k'><rect x='14' y='30' "
+        "width='232' height='170'/></clipPath></defs>"
         f'<rect x="14" y="30" width="232" height="170" fill="#7a3c2c"/><g clip-path="url(#k)">{bricks}</g>'
         '<path d="M70 200 V110 q60 -46 120 0 V200z" fill="#1b0f0b"/><ellipse cx="130" cy="176" rx="64" ry="48" fill="url(#g)"/>'
         '<path d="M92 190 q-8 -34 16 -52 q0 18 12 22 q4 -34 22 -46 q-2 28 16 40 q6 10 2 36z" fill="url(#f)"/>'
         '<path d="M112 190 q-2 -20 14 -32 q10 14 16 32z" fill="#fff3b8"/>'
-        '<path d="M84 186 l92 8 v8 l-92 -8z M176 184 l-92 10 v8 l92 -10z" fill="#4d2c18"/><rect x="2" y="16" width="256" height="18" rx="4" fill="#8a5c34"/>'
+        '<path d="M84 186 l92 8 v8 l-92 -8z M176 184 l-92 10 v8 l92 -10z" fill="#4d2c18"/><rect x="2" y="16" '
+        'width="256" height="18" rx="4" fill="#8a5c34"/>'
     )
     return svg(body, (260, 202), height)
 
@@ -200,13 +209,16 @@ def fireplace(height: int, rng: Rng, light: Direction) -> Array:
 def plant(height: int, rng: Rng, light: Direction) -> Array:
     """A leafy house plant in a pot."""
     leaves = "".join(
-        f'<g transform="rotate({a:g} 60 116)"><path d="M60 116 Q{38 - 4 * (i % 2)} {70 - 8 * (i % 3)} 60 {26 + 8 * (i % 3)} Q{82 + 4 * (i % 2)} {70 - 8 * (i % 3)} 60 116z" '
-        f'fill="#{("3f8f4f", "2f7442", "5aa85a")[i % 3]}"/><path d="M60 112 V40" stroke="#8fd07a" stroke-width="1.5" stroke-opacity=".6"/></g>'
+        f'<g transform="rotate({a:g} 60 116)"><path d="M60 116 Q{38 - 4 * (i % 2)} {70 - 8 * (i % 3)} 60 '
+        f'{26 + 8 * (i % 3)} Q{82 + 4 * (i % 2)} {70 - 8 * (i % 3)} 60 116z" '
+        f'fill="#{("3f8f4f", "2f7442", "5aa85a")[i % 3]}"/><path d="M60 112 V40" stroke="#8fd07a" stroke-width="1.5" '
+        'stroke-opacity=".6"/></g>'
         for i, a in enumerate((-62, 58, -40, 36, -18, 16, 0))
     )
     body = (
         f"<defs>{_fade('p', *_sides(light, 'a04f30', 'e08a5c'))}</defs>{leaves}"
-        '<path d="M34 112 H86 L80 176 q-20 6 -40 0z" fill="url(#p)"/><rect x="30" y="106" width="60" height="14" rx="4" fill="url(#p)"/>'
+        '<path d="M34 112 H86 L80 176 q-20 6 -40 0z" fill="url(#p)"/><rect x="30" y="106" width="60" height="14" rx="4" '
+        'fill="url(#p)"/>'
     )
     return svg(body, (120, 180), height)
 
@@ -220,7 +232,8 @@ def barn(height: int, rng: Rng, light: Direction) -> Array:
         '<path d="M24 200 V96 L56 46 L120 16 L184 46 L216 96 V200z" fill="url(#r)"/>'
         + planks
         + '<path d="M12 104 L50 42 L120 8 L190 42 L228 104 l-14 4 L180 52 L120 24 L60 52 L26 108z" fill="url(#t)"/>'
-        '<rect x="76" y="118" width="88" height="82" fill="#7a1f1c"/><path d="M76 118 h88 v82 h-88z M76 118 l44 82 M120 118 l44 82 M120 118 V200 M120 118 L76 200 M164 118 L120 200" fill="none" stroke="#fff4e6" stroke-width="4"/>'
+        '<rect x="76" y="118" width="88" height="82" fill="#7a1f1c"/><path d="M76 118 h88 v82 h-88z M76 118 l44 82 M120 '
+        '118 l44 82 M120 118 V200 M120 118 L76 200 M164 118 L120 200" fill="none" stroke="#fff4e6" stroke-width="4"/>'
         '<rect x="102" y="58" width="36" height="34" fill="#3b1512" stroke="#fff4e6" stroke-width="4"/>'
     )
     return svg(body, (274, 200), height)
@@ -237,7 +250,8 @@ def windmill(height: int, rng: Rng, light: Direction) -> Array:
     body = (
         f"<defs>{_fade('t', *_sides(light, 'b8a58c', 'fbf3e2'))}{_fade('c', *_sides(light, '6b3a26', 'a9603c'))}</defs>"
         '<path d="M80 100 H140 L158 280 H62z" fill="url(#t)"/><path d="M74 104 Q110 46 146 104z" fill="url(#c)"/>'
-        '<rect x="98" y="236" width="24" height="44" rx="12" fill="#5a3a22"/><rect x="102" y="150" width="16" height="22" rx="8" fill="#41525f"/><rect x="102" y="194" width="16" height="22" rx="8" fill="#41525f"/>'
+        '<rect x="98" y="236" width="24" height="44" rx="12" fill="#5a3a22"/><rect x="102" y="150" width="16" '
+        'height="22" rx="8" fill="#41525f"/><rect x="102" y="194" width="16" height="22" rx="8" fill="#41525f"/>'
         f'{sails}<circle cx="110" cy="92" r="8" fill="#4a3020"/>'
     )
     return svg(body, (220, 280), height)
@@ -255,8 +269,10 @@ def tower(height: int, rng: Rng, light: Direction) -> Array:
     body = (
         f"<defs>{_fade('s', *_sides(light, '6d6c78', 'd5d0c6'))}{_fade('r', *_sides(light, '3a2c6b', '7d63c9'))}<clipPath id='k'><path d='M44 90 H116 L122 290 H38z'/></clipPath></defs>"
         f'<path d="M44 90 H116 L122 290 H38z" fill="url(#s)"/><g clip-path="url(#k)">{stones}</g>'
-        '<path d="M34 96 V78 h12 v8 h12 v-8 h14 v8 h16 v-8 h14 v8 h12 v-8 h12 V96 q-46 10 -92 0z" fill="url(#s)"/><path d="M80 2 L122 80 H38z" fill="url(#r)"/>'
-        '<path d="M70 290 v-34 q10 -14 20 0 v34z" fill="#4a3020"/><path d="M72 150 v-18 q8 -10 16 0 v18z M72 206 v-18 q8 -10 16 0 v18z" fill="#ffd98a"/>'
+        '<path d="M34 96 V78 h12 v8 h12 v-8 h14 v8 h16 v-8 h14 v8 h12 v-8 h12 V96 q-46 10 -92 0z" fill="url(#s)"/><path '
+        'd="M80 2 L122 80 H38z" fill="url(#r)"/>'
+        '<path d="M70 290 v-34 q10 -14 20 0 v34z" fill="#4a3020"/><path d="M72 150 v-18 q8 -10 16 0 v18z M72 206 v-18 '
+        'q8 -10 16 0 v18z" fill="#ffd98a"/>'
     )
     return svg(body, (160, 290), height)
 
@@ -267,7 +283,8 @@ def well(height: int, rng: Rng, light: Direction) -> Array:
         f"<defs>{_fade('s', *_sides(light, '6e6b70', 'bdb8b2'))}{_fade('r', 'b4583c', '7c3624', True)}</defs>"
         '<path d="M36 50 h10 v82 h-10z M134 50 h10 v82 h-10z" fill="#6b4426"/><path d="M10 58 L90 4 L170 58z" fill="url(#r)"/>'
         '<path d="M90 54 V100" stroke="#d8c49a" stroke-width="3"/><path d="M78 98 h24 l-4 20 h-16z" fill="#7b5230"/>'
-        '<path d="M22 126 H158 L150 190 H30z" fill="url(#s)"/><ellipse cx="90" cy="126" rx="68" ry="13" fill="#8f8b88"/><ellipse cx="90" cy="127" rx="54" ry="9" fill="#1d2733"/>'
+        '<path d="M22 126 H158 L150 190 H30z" fill="url(#s)"/><ellipse cx="90" cy="126" rx="68" ry="13" '
+        'fill="#8f8b88"/><ellipse cx="90" cy="127" rx="54" ry="9" fill="#1d2733"/>'
         + "".join(
             _box(30 + 24 * x - 10 * (y % 2), 140 + 16 * y, 20, 12, "none", 3).replace(
                 "/>", ' stroke="#000" stroke-opacity=".22"/>'
@@ -284,7 +301,8 @@ def bridge(height: int, rng: Rng, light: Direction) -> Array:
     body = (
         f"<defs>{_fade('s', 'cfc5b4', '857b70', True)}</defs>"
         '<path d="M0 140 V70 Q160 -20 320 70 V140 H262 Q250 74 160 70 Q70 74 58 140z" fill="url(#s)"/>'
-        '<path d="M0 70 Q160 -20 320 70" fill="none" stroke="#efe6d6" stroke-width="12"/><path d="M58 140 Q70 74 160 70 Q250 74 262 140" fill="none" stroke="#6b6259" stroke-width="6"/>'
+        '<path d="M0 70 Q160 -20 320 70" fill="none" stroke="#efe6d6" stroke-width="12"/><path d="M58 140 Q70 74 160 70 '
+        'Q250 74 262 140" fill="none" stroke="#6b6259" stroke-width="6"/>'
     )
     return svg(body, (320, 140), height)
 
@@ -292,8 +310,10 @@ def bridge(height: int, rng: Rng, light: Direction) -> Array:
 def sign(height: int, rng: Rng, light: Direction) -> Array:
     """A blank wooden sign on a post; its board is the upper two thirds."""
     body = (
-        f"<defs>{_fade('w', 'd9a468', 'a8713f', True)}</defs><path d='M94 90 h14 v70 h-14z M94 0 h14 v20 h-14z' fill='#6b4426'/>"
-        '<rect x="6" y="10" width="190" height="92" rx="8" fill="url(#w)"/><rect x="14" y="18" width="174" height="76" rx="5" fill="#f6ead2"/>'
+        f"<defs>{_fade('w', 'd9a468', 'a8713f', True)}</defs><path d='M94 90 h14 v70 h-14z M94 0 h14 v20 h-14z' "
+        "fill='#6b4426'/>"
+        '<rect x="6" y="10" width="190" height="92" rx="8" fill="url(#w)"/><rect x="14" y="18" width="174" height="76" '
+        'rx="5" fill="#f6ead2"/>'
     )
     return svg(body, (202, 160), height)
 
@@ -301,7 +321,8 @@ def sign(height: int, rng: Rng, light: Direction) -> Array:
 def billboard(height: int, rng: Rng, light: Direction) -> Array:
     """A blank billboard on two posts; its face is the upper two thirds."""
     body = (
-        '<path d="M60 110 h12 v90 h-12z M248 110 h12 v90 h-12z" fill="#48525c"/><rect x="4" y="4" width="312" height="140" rx="4" fill="#2d343d"/>'
+        '<path d="M60 110 h12 v90 h-12z M248 110 h12 v90 h-12z" fill="#48525c"/><rect x="4" y="4" width="312" '
+        'height="140" rx="4" fill="#2d343d"/>'
         '<rect x="14" y="14" width="292" height="120" fill="#f8f6ef"/>'
     )
     return svg(body, (320, 200), height)
@@ -319,7 +340,8 @@ def banner(height: int, rng: Rng, light: Direction) -> Array:
 def pyramid(height: int, rng: Rng, light: Direction) -> Array:
     """A stepped stone pyramid with a lit and a shaded face."""
     courses = "".join(
-        f'<path d="M{160 - 160 * y / 200:g} {y} L{160 + 40 * y / 200:g} {y}" stroke="#000" stroke-opacity=".09" stroke-width="2"/>'
+        f'<path d="M{160 - 160 * y / 200:g} {y} L{160 + 40 * y / 200:g} {y}" stroke="#000" stroke-opacity=".09" '
+        'stroke-width="2"/>'
         for y in range(16, 200, 12)
     )
     first, second = _sides(light, "a97c46", "f0cf92")
@@ -330,7 +352,9 @@ def pyramid(height: int, rng: Rng, light: Direction) -> Array:
 def lantern(height: int, rng: Rng, light: Direction) -> Array:
     """A glowing paper lantern."""
     body = (
-        f"<defs>{_glow('g', 'ffb050', 0.7)}{_fade('p', 'ffe3a0', 'ff7a3c', True)}</defs><circle cx='60' cy='70' r='60' fill='url(#g)'/>"
-        '<path d="M30 40 Q26 100 38 112 H82 Q94 100 90 40 Q60 26 30 40z" fill="url(#p)"/><path d="M34 60 Q60 66 86 60 M34 82 Q60 88 86 82" fill="none" stroke="#c2502a" stroke-opacity=".4" stroke-width="2"/>'
+        f"<defs>{_glow('g', 'ffb050', 0.7)}{_fade('p', 'ffe3a0', 'ff7a3c', True)}</defs><circle cx='60' cy='70' r='60' "
+        "fill='url(#g)'/>"
+        '<path d="M30 40 Q26 100 38 112 H82 Q94 100 90 40 Q60 26 30 40z" fill="url(#p)"/><path d="M34 60 Q60 66 86 60 '
+        'M34 82 Q60 88 86 82" fill="none" stroke="#c2502a" stroke-opacity=".4" stroke-width="2"/>'
     )
     return svg(body, (120, 140), height)

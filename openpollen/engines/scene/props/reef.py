@@ -124,16 +124,14 @@ def rock(height: int, rng: Rng, light: Direction, palette: tuple[Rgb, Rgb, Rgb] 
     px, py = (x / w - 0.5) * 2, (y / height - 0.62) * 1.9
     lumps = own.uniform(-0.55, 0.55, (11, 2))
     lumps[:, 1] *= 0.7
-    depth = np.full((height, w), -9.0, np.float32)
-    nx, ny = np.zeros_like(depth), np.zeros_like(depth)
-    for a, b in lumps:
-        tilt_x, tilt_y = own.normal(a * 0.9, 0.35), own.normal(b * 0.9 + 0.15, 0.3)
-        plane = 1.0 - (px - a * 0.5) * tilt_x * 1.1 - (py - b * 0.5) * tilt_y * 1.1
-        if depth[0, 0] == -9.0:
-            depth, nx, ny = plane, np.full_like(depth, tilt_x), np.full_like(depth, tilt_y)
-            continue
-        lower = plane < depth
-        depth, nx, ny = np.where(lower, plane, depth), np.where(lower, tilt_x, nx), np.where(lower, tilt_y, ny)
+    depth = f32(np.full((height, w), 99.0))
+    nx, ny = np.zeros((height, w), np.float32), np.zeros((height, w), np.float32)
+    for a, b in lumps.tolist():
+        tilt_x, tilt_y = float(own.normal(a * 0.9, 0.35)), float(own.normal(b * 0.9 + 0.15, 0.3))
+        facet = f32(1.0 - (px - a * 0.5) * tilt_x * 1.1 - (py - b * 0.5) * tilt_y * 1.1)
+        lower = facet < depth
+        depth = f32(np.where(lower, facet, depth))
+        nx, ny = f32(np.where(lower, tilt_x, nx)), f32(np.where(lower, tilt_y, ny))
     edge = 1 - np.abs(px) ** 2.6 - np.abs(np.minimum(py, 0)) ** 2.2
     rough = fbm(own, height, w, 4, 5, 0.55)
     alpha = smoothstep(0.0, 0.03, edge + 0.1 * rough) * smoothstep(1.0, 0.985, y / height + 0.012 * rough)
