@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 
 .PHONY: run setup dev check format test docs bench lock clean
 
-run: setup  ## set up, fetch the default local models, serve
-	@$(BIN)/polli serve
+run: $(VENV)/.installed  ## set up, fetch the default local models, serve
+	@$(BIN)/polli models pull || echo "Some models could not be fetched; serving without them. make setup tries again."
+	@exec $(BIN)/polli serve
 
 setup: $(VENV)/.installed  ## everything of `run` but serving
 	@$(BIN)/polli models pull

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,9 @@ from openpollen.catalog.load import Catalog, load
 from openpollen.catalog.registry import Registry
 from openpollen.core.assets import Asset
 from openpollen.core.errors import ConfigError, GatewayError
+from openpollen.core.model import Capability, Limits, Model, Price, Route, Unit
+from openpollen.engines import weights
+from openpollen.engines.weights_hub import HubModel
 from openpollen.generation.answers import Answers
 from openpollen.generation.jobs import VideoJobs
 from openpollen.generation.prompt import Prompts
@@ -60,6 +64,39 @@ _SWEEP_SECONDS = 60.0
 _FILM_MAX = 512 * 1024 * 1024
 
 
+def read_configuration(
+    config: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any]
+) -> tuple[Settings, Catalog]:
+    """Settings and catalogue, with the models that were pulled from a hub. Raises ConfigError with every fault."""
+    return load(config, env, overrides, _pulled_models)
+
+
+def _pulled_models(folder: Path) -> list[Model]:
+    os.environ["OPENPOLLEN_MODELS"] = str(
+        folder
+    )  # whatever looks for weights in this process looks where the settings say
+    return [_pulled_model(hub) for hub in weights.pulled_hub_models()]
+
+
+def _pulled_model(hub: HubModel) -> Model:
+    """A pulled GGUF as a model under its own name, free unless the operator's file prices it."""
+    chat = hub.kind == "chat"
+    rates = {Unit.INPUT_TOKEN: Fraction(0), Unit.OUTPUT_TOKEN: Fraction(0)} if chat else {Unit.IMAGE: Fraction(0)}
+    return Model(
+        name=hub.name,
+        kind="text" if chat else "image",
+        capabilities=frozenset({Capability.CHAT, Capability.TOOLS} if chat else {Capability.IMAGE}),
+        price=Price(rates, version="local"),
+        routes=(Route("local", hub.name),),
+        title=hub.name,
+        description=f"{hub.architecture or 'GGUF'} from {hub.repo}, run here",
+        output_modalities=("text",) if chat else ("image",),
+        limits=Limits() if chat else Limits(min_size=64, max_size=2048, max_reference_images=0),
+        source=hub.repo,
+        local=True,
+    )
+
+
 def build_registry(settings: Settings, catalog: Catalog, env: Mapping[str, str]) -> Registry:
     """The catalogue's snapshot for these settings. Raises ConfigError."""
     try:
@@ -82,7 +119,7 @@ class Worker:
     """Everything that one worker process runs: its services, and the tasks that tidy up behind them."""
 
     def __init__(self, settings: Settings, catalog: Catalog, env: Mapping[str, str], url: str) -> None:
-        name = f"{socket.gethostname()}-{os.getpid()}"
+        name = worker_name(os.getpid())
         self.settings = settings
         self.database = Database.open(settings.data)
         blobs = Blobs(settings.data / "blobs")
@@ -193,6 +230,11 @@ class Worker:
         return Asset(data, stored.content_type, stored.id)
 
 
+def worker_name(pid: int) -> str:
+    """Whose holds are whose: unique among the live workers of one data folder."""
+    return f"{socket.gethostname()}-{pid}"
+
+
 def allowed_hosts(settings: Settings, url: str) -> frozenset[str]:
     """The host names that requests may carry (decision 1): loopback, this machine's, the public addresses', the listed."""
     hosts = {"localhost", "127.0.0.1", "::1", socket.gethostname().lower()}
@@ -209,7 +251,7 @@ def allowed_hosts(settings: Settings, url: str) -> frozenset[str]:
 
 def build_worker(config: Path | None, env: Mapping[str, str], url: str, overrides: Mapping[str, Any]) -> Worker:
     """A worker from its configuration file and environment. Raises ConfigError with every fault."""
-    settings, catalog = load(config, env, overrides)
+    settings, catalog = read_configuration(config, env, overrides)
     return Worker(settings, catalog, env, url)
 
 

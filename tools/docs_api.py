@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 import msgspec
 
@@ -16,6 +16,7 @@ from openpollen.api.routes import Handlers, routes
 from openpollen.core import errors
 from openpollen.ledger.entries import Short
 from openpollen.providers import failures
+from openpollen.web import account as pages
 
 _ROUTES_HEAD = """# Routes
 
@@ -68,20 +69,20 @@ _MEANING = {
 
 def all_routes() -> tuple[Route, ...]:
     """Every route, its handler the plain function of its class: nothing of the program is started."""
-    return routes(Handlers(**get_type_hints(Handlers)))
+    return (*routes(Handlers(**get_type_hints(Handlers))), *pages.routes(cast(Any, pages.AccountPages)))
 
 
 def routes_page() -> str:
     """The page of routes, in Markdown."""
     table = all_routes()
     parts = [_ROUTES_HEAD]
-    for tag in dict.fromkeys(route.tag or "Other" for route in table):
+    for tag in dict.fromkeys(route.tag or "Pages" for route in table):
         parts += [
             f"## {tag}\n",
             "| Method | Path | Who | Parameters | Answers | |",
             "| --- | --- | --- | --- | --- | --- |",
         ]
-        parts += [_route_row(route) for route in table if (route.tag or "Other") == tag]
+        parts += [_route_row(route) for route in table if (route.tag or "Pages") == tag]
         parts.append("")
     parts.append(_PARAMETERS_HEAD)
     for spec in dict.fromkeys(route.spec for route in table if route.spec):

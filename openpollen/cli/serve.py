@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,8 @@ import click
 
 from openpollen import __version__
 from openpollen.accounts.first_start import FirstStart, bootstrap
-from openpollen.app import build_registry
-from openpollen.catalog.load import Catalog, load
+from openpollen.app import build_registry, read_configuration, worker_name
+from openpollen.catalog.load import Catalog
 from openpollen.cli import doctor
 from openpollen.cli.supervisor import Supervisor, bind, write_server_file
 from openpollen.core.errors import ConfigError, GatewayError
@@ -35,7 +38,7 @@ def serve(host: str | None, port: int | None, data: Path | None, workers: int | 
     overrides: dict[str, Any] = {"server.host": host, "server.port": port, "server.workers": workers}
     overrides["data"] = str(data.absolute()) if data else None
     try:
-        settings, catalog = load(config, os.environ, overrides)
+        settings, catalog = read_configuration(config, os.environ, overrides)
         _serve(settings, catalog, config, {name: value for name, value in overrides.items() if value is not None})
     except ConfigError as fault:
         for problem in fault.problems:
@@ -50,6 +53,25 @@ def serve(host: str | None, port: int | None, data: Path | None, workers: int | 
 
 
 def _serve(settings: Settings, catalog: Catalog, config: Path | None, overrides: dict[str, Any]) -> None:
+    with only_server(settings.data):
+        _run(settings, catalog, config, overrides)
+
+
+@contextmanager
+def only_server(data: Path) -> Generator[None]:
+    """Holds the data folder's lock: two servers on one folder would take each other's holds for a dead one's."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(
+                f"another server runs on {data}; stop it, or give this one its own folder with --data"
+            ) from None
+        yield
+
+
+def _run(settings: Settings, catalog: Catalog, config: Path | None, overrides: dict[str, Any]) -> None:
     first = _prepare(settings)
     server = settings.server
     sock = _bind(server.host, server.port)
@@ -59,7 +81,7 @@ def _serve(settings: Settings, catalog: Catalog, config: Path | None, overrides:
     options = ["--url", url, "--overrides", json.dumps(overrides)]
     if config is not None:
         options += ["--config", str(config.absolute())]
-    supervisor = Supervisor(sock, engine_sock, server.workers, options, env)
+    supervisor = Supervisor(sock, engine_sock, server.workers, options, env, lambda pid: _reclaim(settings, pid))
     supervisor.start()
     if supervisor.stopping:
         return
@@ -83,6 +105,18 @@ def _prepare(settings: Settings) -> FirstStart | None:
         return first
     finally:
         database.close()
+
+
+def _reclaim(settings: Settings, pid: int) -> None:
+    """Gives back what a dead worker held; its streams are over, its calls will not be answered."""
+    try:
+        database = Database.open(settings.data)
+        try:
+            database.write_sync(lambda connection: wallet.reclaim(connection, worker_name(pid)))
+        finally:
+            database.close()
+    except GatewayError as fault:
+        click.echo(f"polli: what the worker held comes back within the hour: {fault.message}", err=True)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -17,7 +17,8 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 DRAIN_S = 8.0
@@ -36,21 +37,20 @@ class Child:
     started: float = 0.0
     pause: float = 0.0
     next_start: float = 0.0
-    deaths: list[int] = field(default_factory=list[int])
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, pass_fds=self.fds, env=self.env)  # noqa: S603 - our own command
         self.started = time.monotonic()
 
-    def reap(self) -> int | None:
-        """The exit code if it has died, scheduling the next start; None while it lives."""
+    def reap(self) -> tuple[int, int] | None:
+        """Process id and exit code if it has died, scheduling the next start; None while it lives."""
         if self.process is None or self.process.poll() is None:
             return None
-        code, self.process = self.process.returncode, None
+        pid, code, self.process = self.process.pid, self.process.returncode, None
         lived = time.monotonic() - self.started
         self.pause = min(max(self.pause * 2, 0.1), 10.0) if lived < 10 else 0.0
         self.next_start = time.monotonic() + self.pause
-        return code
+        return pid, code
 
 
 class Supervisor:
@@ -63,7 +63,9 @@ class Supervisor:
         workers: int,
         worker_options: list[str],
         env: dict[str, str],
+        worker_died: Callable[[int], None],
     ) -> None:
+        self._worker_died = worker_died
         self._ready_read, self._ready_write = os.pipe()
         os.set_blocking(self._ready_read, False)
         base = {**env, "OPENPOLLEN_SUPERVISOR_PID": str(os.getpid())}
@@ -112,9 +114,11 @@ class Supervisor:
         """Restarts what dies, until a signal; then stops everything."""
         while not self._stopping:
             for child in self._children:
-                code = child.reap()
-                if code is not None:
-                    print(f"polli: {child.name} stopped ({_cause(code)}); starting it again", file=sys.stderr)
+                dead = child.reap()
+                if dead is not None:
+                    print(f"polli: {child.name} stopped ({_cause(dead[1])}); starting it again", file=sys.stderr)
+                    if child in self._workers:
+                        self._worker_died(dead[0])
                 if child.process is None and time.monotonic() >= child.next_start:
                     child.start()
             select.select([self._ready_read], [], [], 0.2)

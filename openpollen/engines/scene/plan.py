@@ -252,8 +252,8 @@ def _take_scenery(draft: _Draft, piece: Piece) -> None:
 def _end_phrase(draft: _Draft, matcher: Matcher | None) -> None:
     """Close a noun phrase. One that had an article or number and no known noun names something we cannot draw."""
     word = draft.stray
-    namelike = len(word) > 2 and not word.endswith(("ing", "ly", "ed", "'s")) and word.isalpha()
-    if namelike and not draft.negated and (draft.determined or (not draft.subjects and not draft.scenery)):
+    namelike = (len(word) > 2 or not word.isascii()) and not word.endswith(("ing", "ly", "ed", "'s")) and word.isalpha()
+    if namelike and not draft.negated and _may_be_noun(draft, word):
         key = matcher.closest(word) if matcher else None
         if key is not None and len(draft.subjects) < MAX_SUBJECTS:
             draft.guesses.append(f"{word} as {key.replace('-', ' ')}")
@@ -262,6 +262,11 @@ def _end_phrase(draft: _Draft, matcher: Matcher | None) -> None:
         elif key is None and word not in draft.unknown:
             draft.unknown.append(word)
     _clear_phrase(draft)
+
+
+def _may_be_noun(draft: _Draft, word: str) -> bool:
+    alone = not draft.subjects and not draft.scenery
+    return draft.determined or alone or not word.isascii()
 
 
 def _clear_phrase(draft: _Draft) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .paint import f32, smoothstep
@@ -70,11 +68,10 @@ def _main_share(rgb: Array, alpha: Array, luma: Array, keep_skin: bool) -> Array
 def _hue(rgb: Array, high: Array, spread: Array) -> Array:
     r, g, b = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     safe = np.maximum(spread, 1e-4)
-    hue: Array = (r - g) / safe + 4
+    hue = f32((r - g) / safe + 4)
     for strongest, turn in ((high == g, (b - r) / safe + 2), (high == r, (g - b) / safe % 6)):
         hue[strongest] = turn[strongest]
-    whole: Any = np.mod(hue, 6)
-    return f32(whole) / np.float32(6)
+    return hue % 6 / 6
 
 
 def _weighted_median(values: Array, weights: Array) -> float:

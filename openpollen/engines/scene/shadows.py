@@ -121,4 +121,4 @@ def glow(image: Array, x: float, y: float, radius: float, color: Rgb, power: flo
     spot = image[y0:y1, x0:x1]
     tone = f32(color)
     spot *= 1 + fall * tone * 0.9
-    spot += (1 - np.clip(spot, 0, 1)) * fall * tone * 0.3
+    spot += (1 - np.clip(spot, 0, 1)) * fall * tone * 0.4

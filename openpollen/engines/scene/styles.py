@@ -81,7 +81,8 @@ def _lookup(field: Array, x: Array, y: Array) -> Array:
     h, w = field.shape[:2]
     xi = np.clip(x, 0, w - 1).astype(np.int32)
     yi = np.clip(y, 0, h - 1).astype(np.int32)
-    return field.reshape(h * w, -1).take(yi * w + xi, axis=0).reshape(h, w, -1)
+    picked = f32(field.reshape(h * w, -1).take(yi * w + xi, axis=0))
+    return picked.reshape(h, w, -1)
 
 
 def displaced(image: Array, rng: Rng, reach: float, cells: float) -> Array:
@@ -204,7 +205,9 @@ def neon(image: Array, rng: Rng) -> Array:
     """Night and glowing tubes: outlines shine in hot colours, surfaces sink into violet dark."""
     h, w = image.shape[:2]
     smooth = kuwahara(image, max(1, round(h / 260)))
-    line = smoothstep(0.03, 0.16, edges(smooth, h / 560))
+    change = edges(smooth, h / 560)
+    top = max(0.05, float(np.percentile(change, 94)))  # only the strongest outlines, however busy the picture
+    line = smoothstep(0.5 * top, 1.4 * top, change)
     grey = luma(smooth)
     u, v = grid(h, w)
     swing = 0.5 + 0.5 * np.sin(2.4 * u + 3.2 * v + 3.0 * grey)
@@ -214,7 +217,7 @@ def neon(image: Array, rng: Rng) -> Array:
     base, glow = np.empty_like(image), np.empty_like(image)
     for c in range(3):
         color = hot[c] + (cold[c] - hot[c]) * swing
-        base[..., c] = (0.05, 0.015, 0.11)[c] + shadow * (0.34, 0.16, 0.5)[c] + 0.26 * vivid[..., c] * shadow
+        base[..., c] = (0.05, 0.015, 0.11)[c] + shadow * (0.26, 0.11, 0.4)[c] + 0.24 * vivid[..., c] * shadow
         glow[..., c] = line * (0.62 * color + 0.38 * vivid[..., c])
     bright = np.maximum(luma(image) - 0.8, 0) * 1.6
     add(glow, (1.0, 0.5, 0.9), f32(bright))

@@ -57,8 +57,8 @@ class View:
     def gather_row(self, row: Array) -> Array:
         """A value per slice (n) at each pixel."""
         low = np.minimum(self.at.astype(np.int32), row.size - 2)
-        a = row.take(low)
-        return f32(a + (row.take(low + 1) - a) * (self.at - low))
+        a: Array = f32(row.take(low))
+        return f32(a + (f32(row.take(low + 1)) - a) * (self.at - low))
 
 
 def project(camera: Camera, height: Array, z: Array) -> View:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..music import ComposerEngine, render
+from ..scene.paint import f32
 from ..scene.types import Plan
 
 RATE = 44_100
@@ -36,15 +37,15 @@ def _looped(loop: Samples, count: int) -> Samples:
 
 
 def _swell(count: int, period: float, phase: float, low: float) -> Samples:
-    t = np.arange(count, dtype=np.float32) / RATE
-    return (low + (1 - low) * (0.5 + 0.5 * np.sin(2 * np.pi * (t / period + phase))) ** 2)[:, None].astype(np.float32)
+    t = np.arange(count, dtype=np.float32) / np.float32(RATE)
+    return f32(low + (1 - low) * (0.5 + 0.5 * np.sin(2 * np.pi * (t / period + phase))) ** 2)[:, None]
 
 
 def _wind(rng: Rng, count: int) -> Samples:
     gusts = np.float32(0.6) * _swell(count, 5.3, rng.random(), 0.3) + np.float32(0.4) * _swell(
         count, 2.9, rng.random(), 0.2
     )
-    return _looped(_noise(rng, 90, 620, 0.35), count) * gusts
+    return f32(_looped(_noise(rng, 90, 620, 0.35), count) * gusts)
 
 
 def _rain(rng: Rng, count: int) -> Samples:
@@ -53,9 +54,8 @@ def _rain(rng: Rng, count: int) -> Samples:
 
 def _surf(rng: Rng, count: int) -> Samples:
     near = _swell(count, 6.5, rng.random(), 0.12)
-    return _looped(_noise(rng, 120, 2600, 0.45), count) * near + _looped(_noise(rng, 40, 300, 0.4), count) * np.float32(
-        0.35
-    )
+    wash = _looped(_noise(rng, 120, 2600, 0.45), count) * near
+    return f32(wash + _looped(_noise(rng, 40, 300, 0.4), count) * 0.35)
 
 
 def _hum(rng: Rng, count: int) -> Samples:
@@ -72,7 +72,7 @@ def _deep(rng: Rng, count: int) -> Samples:
 def _space(rng: Rng, count: int) -> Samples:
     t = np.arange(count, dtype=np.float32)[:, None] / RATE
     tone = np.sin(2 * np.pi * 55 * t) + 0.6 * np.sin(2 * np.pi * 82.6 * t + np.sin(t * 0.7))
-    return (tone * 0.22).astype(np.float32) * _swell(count, 9.0, 0.1, 0.5) + _hum(rng, count) * np.float32(0.4)
+    return f32(tone * 0.22 * _swell(count, 9.0, 0.1, 0.5) + _hum(rng, count) * np.float32(0.4))
 
 
 def _crickets(rng: Rng, count: int) -> Samples:

@@ -102,7 +102,7 @@ def _skyline(rng: Rng, camera: Camera, sky: Sky, mood: Mood, rank: int) -> Array
         block[..., 3] = 1
         cell = max(3, int(0.011 * h))
         rows, cols = np.arange(block.shape[0], dtype=np.int64), np.arange(block.shape[1], dtype=np.int64)
-        lit = hashed(rows[:, None] // cell + y0, cols[None, :] // cell, x0) < mood.lit * 0.8
+        lit = hashed(f32(rows[:, None] // cell + y0), f32(cols[None, :] // cell), x0) < mood.lit * 0.8
         pane = lit & ((rows % cell) < cell * 0.6)[:, None] & ((cols % cell) < cell * 0.55)[None, :]
         color = blend(mood.glow[int(rng.integers(len(mood.glow)))], sky.air.horizon, fade * 0.55)
         block[..., :3][pane] = color

@@ -136,7 +136,7 @@ def graded(image: Array, kind: str, amount: float, rng: Rng) -> Array:
 
 GRADES = frozenset(
     {
-        "grey", "warmer", "cooler", "darker", "brighter", "more contrast", "less contrast", "more colour", "less colour", "invert",
-        "blur", "blur background", "sharpen", "smooth", "vignette", "grain", "glow",
+        "grey", "warmer", "cooler", "darker", "brighter", "more contrast", "less contrast", "more colour", "less colour",
+        "invert", "blur", "blur background", "sharpen", "smooth", "vignette", "grain", "glow",
     }
 )  # fmt: skip

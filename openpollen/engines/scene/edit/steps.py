@@ -29,8 +29,10 @@ class Step:
 
 _QUOTES = re.compile(r"[\"“”«„]([^\"“”«»„]{1,400})[\"“”»]|(?<!\w)'([^']{2,400})'(?!\w)")
 _CLAUSES = re.compile(
-    r"[.;\n!]+|,\s*(?:and\s+|then\s+)?|\b(?:and\s+)?then\b|\band\s+(?=(?:please\s+)?(?:also\s+)?(?:make|turn|add|put|insert|place|"
-    r"rotate|flip|mirror|crop|resize|upscale|enlarge|blur|sharpen|invert|tint|give|apply|convert|darken|brighten|lighten|change|set|remove|"
+    r"[.;\n!]+|,\s*(?:and\s+|then\s+)?|\b(?:and\s+)?then\b|"
+    r"\band\s+(?=(?:please\s+)?(?:also\s+)?(?:make|turn|add|put|insert|place|"
+    r"rotate|flip|mirror|crop|resize|upscale|enlarge|blur|sharpen|invert|tint|give|apply|convert|"
+    r"darken|brighten|lighten|change|set|remove|"
     r"replace|more|less|warmer|cooler|darker|brighter|increase|decrease|reduce|write)\b)"
 )
 _REMOVE = re.compile(r"\b(?:remove|erase|delete|get rid of|take (?:out|away)|cut out|clean up|wipe)\b")
@@ -39,11 +41,13 @@ _INTO = re.compile(
     r"\b(?:turn|change|transform|make|convert)\s+(?:the|this|that|his|her|its)\s+(?P<what>[\w' -]+?)\s+(?:in)?to\s+(?P<to>.+)"
 )
 _THERE = re.compile(
-    r"\b(?:next to|beside|near|by|behind|in front of|on top of|on|above|over|under|below|to|beneath|with|at|along|around|between)\s+"
+    r"\b(?:next to|beside|near|by|behind|in front of|on top of|on|above|over|under|below|to|beneath|"
+    r"with|at|along|around|between)\s+"
     r"(?:the|this|that|his|her|its|their|it|him|them)\b.*$"
 )
 _WHOLE = re.compile(
-    r"^(?:whole |entire |full )?(?:image|picture|photo|photograph|scene|drawing|painting|thing|it|sky|everything|colou?rs?|time|weather|style|lighting|mood|light)s?$"
+    r"^(?:whole |entire |full )?(?:image|picture|photo|photograph|scene|drawing|painting|thing|it|"
+    r"sky|everything|colou?rs?|time|weather|style|lighting|mood|light)s?$"
 )
 _ADD = re.compile(
     r"\b(?:add|insert|include|put|place|draw|paint in|give (?:it|him|her|them|me))\b\s*(?:in\s+)?(?P<what>.*)"
@@ -59,7 +63,10 @@ _PLACES = (
 )
 _SLIGHT = re.compile(r"\b(?:slightly|a (?:little|bit)|somewhat|subtl[ey]|gently|a touch)\b")
 _STRONG = re.compile(r"\b(?:much|very|a lot|strongly|far|way|extremely|really|heavily|super|more and more)\b")
-_THING = r"(?:it|this|that|everything|all|(?:the |this |my )?(?:whole |entire )?(?:image|picture|photo|photograph|scene|colou?rs?|thing|shot))"
+_THING = (
+    r"(?:it|this|that|everything|all|(?:the |this |my )?(?:whole |entire )?(?:image|picture|photo|"
+    r"photograph|scene|colou?rs?|thing|shot))"
+)
 
 # pattern -> step; the first group, where there is one, becomes the step's value
 _PATTERNS: tuple[tuple[str, str], ...] = (
@@ -75,18 +82,21 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"\bcrop\w*\b.*?\b(square|\d{1,5}\s*[x×:]\s*\d{1,5}|portrait|landscape)\b", "crop"),
     (r"\b(?:resiz\w*|scale|size)\b.*?\b(\d{1,5}\s*[x×]\s*\d{1,5})\b", "resize"),
     (
-        r"\b(?:up-?scal\w*|enlarge|super[- ]?resol\w*|double|increase|higher|improve)\b.*?\b([2-4](?:\.\d)?)\s*(?:x|×|times)(?!\w)",
+        r"\b(?:up-?scal\w*|enlarge|super[- ]?resol\w*|double|increase|higher|"
+        r"improve)\b.*?\b([2-4](?:\.\d)?)\s*(?:x|×|times)(?!\w)",
         "upscale",
     ),
     (r"(?<!\w)([2-4])\s*(?:x|×|times)(?!\w)\s*(?:up-?scal\w*|larger|bigger|the (?:size|resolution))", "upscale"),
     (r"\b(?:quadruple)\b", "upscale:4"),
     (
-        r"\b(?:up-?scal\w*|enlarge|super[- ]?resolution|(?:higher|increase (?:the )?|improve (?:the )?|double (?:the )?)\s*(?:resolution|size))\b",
+        r"\b(?:up-?scal\w*|enlarge|super[- ]?resolution|(?:higher|increase (?:the )?|improve (?:the )?|"
+        r"double (?:the )?)\s*(?:resolution|size))\b",
         "upscale:2",
     ),
     (r"\bzoom\w*\s+in\b", "zoom"),
     (
-        r"\b(?:blur\w*|defocus\w*|out of focus)\b.*\b(?:background|backdrop|behind|surroundings|edges)\b|\b(?:background|backdrop)\b.*\bblur\w*\b|\bbokeh\b|\bportrait mode\b|\bshallow depth of field\b",
+        r"\b(?:blur\w*|defocus\w*|out of focus)\b.*\b(?:background|backdrop|behind|surroundings|edges)\b|"
+        r"\b(?:background|backdrop)\b.*\bblur\w*\b|\bbokeh\b|\bportrait mode\b|\bshallow depth of field\b",
         "blur background",
     ),
     (r"\b(?:blur\w*|out of focus|softer focus)\b", "blur"),
@@ -109,11 +119,13 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (r"\b(?:less|lower|reduce\w*|decrease\w*|softer)\b[\w ]*\bcontrast\b|\bmatte\b|\bfaded\b", "less contrast"),
     (
-        r"\b(?:more|increase\w*|boost\w*|higher)\b[\w ]*\b(?:saturat\w*|colou?rful|colou?rs?|vibran\w*|vivid)\b|\b(?:vivid|vibrant|saturated|colou?rful)\b",
+        r"\b(?:more|increase\w*|boost\w*|higher)\b[\w ]*\b(?:saturat\w*|colou?rful|colou?rs?|vibran\w*|"
+        r"vivid)\b|\b(?:vivid|vibrant|saturated|colou?rful)\b",
         "more colour",
     ),
     (
-        r"\b(?:less|reduce\w*|decrease\w*|lower)\b[\w ]*\b(?:saturat\w*|colou?rful|colou?rs?|vibran\w*)\b|\bdesaturat\w*\b|\bmuted\b",
+        r"\b(?:less|reduce\w*|decrease\w*|lower)\b[\w ]*\b(?:saturat\w*|colou?rful|colou?rs?|"
+        r"vibran\w*)\b|\bdesaturat\w*\b|\bmuted\b",
         "less colour",
     ),
     (r"\b(?:grain|grainy|film grain)\b", "grain"),
@@ -125,7 +137,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 )
 _PATTERNS_COMPILED = tuple((re.compile(pattern), step) for pattern, step in _PATTERNS)
 _COMBINE = re.compile(
-    r"\b(?:collage|side[- ]by[- ]side|next to each other|combine|merge|join|grid|stack|montage|together|diptych|above each other|before and after)\b"
+    r"\b(?:collage|side[- ]by[- ]side|next to each other|combine|merge|join|grid|stack|montage|"
+    r"together|diptych|above each other|before and after)\b"
 )
 _BLEND = re.compile(r"\b(?:blend|double exposure|overlay|mix|superimpose|cross-?fade)\b")
 _STICK = re.compile(
@@ -148,7 +161,8 @@ def steps_of(prompt: str, images: int) -> list[Step]:
         found = _clause_steps(clause) if len(clause) > 1 else []
         if not found and len(clause.split()) > 1 and not texts and not steps:
             unclear.append(clause)
-        steps += found
+        # "put them side by side": with images to join, "put" is no wish for a drawing
+        steps += [s for s in found if s.kind != "add"] if steps and steps[0].kind == "combine" else found
     if texts:
         place = next((s.place for s in steps if s.place), "") or _place(bare)
         steps.append(Step("text", " ".join(texts)[:400], place=place))

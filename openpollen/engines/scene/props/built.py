@@ -92,7 +92,8 @@ def table(height: int, rng: Rng, light: Direction) -> Array:
         f'<path d="M{20 + 6 * i} {14 + 6 * i} H{300 - 6 * i}" stroke="#7a4d29" stroke-opacity=".35"/>' for i in range(4)
     )
     body = (
-        f"<defs>{_fade('t', 'c98d55', '9c6536', True)}{_fade('l', *_sides(light, '6b4324', 'a06c3d'))}{_fade('e', '8a5830', '6a4020', True)}</defs>"
+        f"<defs>{_fade('t', 'c98d55', '9c6536', True)}{_fade('l', *_sides(light, '6b4324', 'a06c3d'))}"
+        f"{_fade('e', '8a5830', '6a4020', True)}</defs>"
         f'{back}<path d="M44 6 H276 L314 44 H6z" fill="url(#t)"/>{grain}'
         '<path d="M6 44 H314 v13 q0 4 -4 4 H10 q-4 0 -4 -4z" fill="url(#e)"/><path d="M6 44 H314" stroke="#e2ad78" '
         f'stroke-width="2"/>{legs}'
@@ -227,7 +228,8 @@ def barn(height: int, rng: Rng, light: Direction) -> Array:
     """A red barn with a gambrel roof and a silo."""
     planks = "".join(f'<path d="M{x} 92 V200" stroke="#000" stroke-opacity=".13"/>' for x in range(30, 216, 9))
     body = (
-        f"<defs>{_fade('r', *_sides(light, '8e2320', 'c93c33'))}{_fade('t', '6a6f7c', '454955', True)}{_fade('s', *_sides(light, '8d939c', 'e3e6ea'))}</defs>"
+        f"<defs>{_fade('r', *_sides(light, '8e2320', 'c93c33'))}{_fade('t', '6a6f7c', '454955', True)}"
+        f"{_fade('s', *_sides(light, '8d939c', 'e3e6ea'))}</defs>"
         '<path d="M222 200 V64 q24 -34 48 0 V200z" fill="url(#s)"/><path d="M222 64 q24 -36 48 0z" fill="#b9382f"/>'
         '<path d="M24 200 V96 L56 46 L120 16 L184 46 L216 96 V200z" fill="url(#r)"/>'
         + planks
@@ -267,7 +269,8 @@ def tower(height: int, rng: Rng, light: Direction) -> Array:
         for x in range(5)
     )
     body = (
-        f"<defs>{_fade('s', *_sides(light, '6d6c78', 'd5d0c6'))}{_fade('r', *_sides(light, '3a2c6b', '7d63c9'))}<clipPath id='k'><path d='M44 90 H116 L122 290 H38z'/></clipPath></defs>"
+        f"<defs>{_fade('s', *_sides(light, '6d6c78', 'd5d0c6'))}{_fade('r', *_sides(light, '3a2c6b', '7d63c9'))}"
+        "<clipPath id='k'><path d='M44 90 H116 L122 290 H38z'/></clipPath></defs>"
         f'<path d="M44 90 H116 L122 290 H38z" fill="url(#s)"/><g clip-path="url(#k)">{stones}</g>'
         '<path d="M34 96 V78 h12 v8 h12 v-8 h14 v8 h16 v-8 h14 v8 h12 v-8 h12 V96 q-46 10 -92 0z" fill="url(#s)"/><path '
         'd="M80 2 L122 80 H38z" fill="url(#r)"/>'

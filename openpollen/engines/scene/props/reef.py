@@ -126,7 +126,8 @@ def rock(height: int, rng: Rng, light: Direction, palette: tuple[Rgb, Rgb, Rgb] 
     lumps[:, 1] *= 0.7
     depth = f32(np.full((height, w), 99.0))
     nx, ny = np.zeros((height, w), np.float32), np.zeros((height, w), np.float32)
-    for a, b in lumps.tolist():
+    for k in range(len(lumps)):
+        a, b = float(lumps[k, 0]), float(lumps[k, 1])
         tilt_x, tilt_y = float(own.normal(a * 0.9, 0.35)), float(own.normal(b * 0.9 + 0.15, 0.3))
         facet = f32(1.0 - (px - a * 0.5) * tilt_x * 1.1 - (py - b * 0.5) * tilt_y * 1.1)
         lower = facet < depth
