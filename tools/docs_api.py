@@ -103,7 +103,8 @@ def _route_row(route: Route) -> str:
     spec = f"[{_title(route.spec)}](#{_title(route.spec).lower()})" if route.spec else ""
     if route.body:
         spec = f"{spec} as {' or '.join(f'`{kind}`' for kind in route.body)}".strip()
-    cells = (", ".join(route.methods), paths, who, spec, f"`{route.answers}`", route.summary)
+    answers = f"`{route.answers}`" if route.tag else "a page"
+    cells = (", ".join(route.methods), paths, who, spec, answers, route.summary)
     return "| " + " | ".join(cells) + " |"
 
 

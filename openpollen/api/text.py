@@ -17,6 +17,7 @@ from openpollen.core.chat import ChatAnswer, ChatRequest
 from openpollen.core.errors import BadGateway, BadRequest
 from openpollen.core.model import Capability
 from openpollen.generation.call import Call, Result
+from openpollen.providers.openai_chat import CHAT_FIELDS
 from openpollen.storage.answers import Answer
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
@@ -51,7 +52,8 @@ class TextApi:
         fields = _with_system(fields, params.system)
         if params.json or params.jsonMode:
             fields.setdefault("response_format", Raw(b'{"type":"json_object"}'))
-        return self._call(exchange, caller, resolved, "chat", fields, params, sent, params.stream)
+        # Names that no host knows are ignored (decision 6).
+        return self._call(exchange, caller, resolved, "chat", fields, params, sent & CHAT_FIELDS, params.stream)
 
     async def text(self, exchange: Exchange) -> None:
         """GET /text/{prompt}: the bare text, or the same events as chat with ``stream=true``."""
@@ -69,7 +71,9 @@ class TextApi:
             spoken = {"voice": params.voice or "alloy", "format": "pcm16" if params.stream else "mp3"}
             fields |= {"modalities": Raw(b'["text","audio"]'), "audio": Raw(_encode(spoken))}
         fields = _with_system(fields, params.system)
-        call = self._call(exchange, caller, resolved, "text", fields, params, frozenset(fields), params.stream)
+        # That this model speaks was not asked for by a parameter, only a voice is.
+        asked = frozenset(fields) - {"modalities"} - (frozenset() if params.voice else {"audio"})
+        call = self._call(exchange, caller, resolved, "text", fields, params, asked, params.stream)
         await self._run(exchange, call, _plain)
 
     def _call(

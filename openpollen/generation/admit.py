@@ -21,15 +21,17 @@ from openpollen.core.assets import (
 from openpollen.core.chat import ChatRequest
 from openpollen.core.errors import BadRequest, InternalError
 from openpollen.core.model import Capability, Model, Price, Provider, Route, Unit
+from openpollen.engines.text_request import ChatBody
 from openpollen.generation import limits
 from openpollen.generation.call import Call, Request
 from openpollen.generation.persona import with_persona
 from openpollen.ledger import ceiling, pricing
 from openpollen.ledger.pricing import Ceiling, PriceFacts
 from openpollen.providers.adapter import Adapter
+from openpollen.providers.openai_chat import VENDOR_FIELDS
 
 #: Parameters that may go unheard: the answer then names them in ``x-ignored-parameters`` (decision 13).
-SOFT = frozenset(
+SOFT = VENDOR_FIELDS | frozenset(
     {
         "seed",
         "temperature",
@@ -42,6 +44,12 @@ SOFT = frozenset(
         "negative_prompt",
         "reasoning",
         "reasoning_effort",
+        "verbosity",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "store",
         "guidance_scale",
         "quality",
         "nologo",
@@ -56,6 +64,11 @@ SOFT = frozenset(
 )
 #: Parameters that are ours alone or that every wire carries in its own way; no adapter is asked about them.
 _OURS = frozenset({"model", "prompt", "input", "messages", "stream", "max_cost", "no-cache", "safe", "enhance", "file"})
+
+#: What the built-in chat engine reads; its wire carries more.
+_LOCAL_CHAT = frozenset(ChatBody.__struct_fields__)
+#: What is heard for it beside that, in answers that are not streamed (see ``voice``).
+_LOCAL_VOICE = _LOCAL_CHAT | {"modalities", "audio"}
 
 #: Inlined pictures and recordings: their tokens are bounded by their own rules, not by the length of their base64.
 _DATA = re.compile(rb"[A-Za-z0-9+/=_-]{1024,}")
@@ -203,7 +216,10 @@ def _attempts(call: Call, serving: Serving, adapters: Mapping[str, Adapter], eng
         adapter = adapters.get(provider.wire)
         if adapter is None:
             raise InternalError(f"No adapter speaks the wire {provider.wire!r}.")
-        unheard = sent - adapter.params(call.capability, provider, route)
+        heard = adapter.params(call.capability, provider, route)
+        if engine.local and call.capability is Capability.CHAT:
+            heard &= _LOCAL_CHAT if call.shape == "stream" else _LOCAL_VOICE
+        unheard = sent - heard
         hard = unheard - SOFT
         if hard:
             refused = refused or hard

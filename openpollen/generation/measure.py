@@ -6,7 +6,10 @@ counted here and marked ``estimated``. Nothing is ever taken as zero because it 
 
 from __future__ import annotations
 
-from msgspec import structs
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, structs
 
 from openpollen.core.assets import (
     ImageRequest,
@@ -35,6 +38,30 @@ def estimate_chat(request: ChatRequest, characters: int) -> Usage:
     )
 
 
+class _Message(Struct):
+    content: Any = None
+    reasoning_content: Any = None
+    tool_calls: Any = None
+
+
+class _Choice(Struct):
+    message: _Message
+
+
+class _Completion(Struct):
+    choices: list[_Choice]
+
+
+def characters(body: bytes) -> int:
+    """Characters of what a whole chat answer says: content, reasoning and tool calls."""
+    try:
+        choices = msgspec.json.decode(body, type=_Completion).choices
+    except msgspec.DecodeError:
+        return len(body)
+    said = [part for choice in choices for part in structs.astuple(choice.message) if part]
+    return sum(len(part if isinstance(part, str) else msgspec.json.encode(part)) for part in said)
+
+
 def measure_image(request: ImageRequest, made: Media, model: Model, price: Price) -> Usage:
     """Whole images, or image tokens where the price is by token; without a report the model's largest count."""
     images = len(made.assets)
@@ -52,7 +79,7 @@ def measure_image(request: ImageRequest, made: Media, model: Model, price: Price
 
 def measure_video(request: VideoRequest, made: Media, price: Price) -> Usage:
     """Seconds of the film as its container says, or video tokens (width x height x fps x seconds / 1024)."""
-    milliseconds = sum(round(_seconds(asset.data) * 1000) for asset in made.assets)
+    milliseconds = sum(round(_seconds(asset.data, "video") * 1000) for asset in made.assets)
     if Unit.VIDEO_TOKEN not in price.rates:
         return Usage(video_ms=milliseconds)
     if made.usage is not None and made.usage.video_tokens:
@@ -93,7 +120,7 @@ def _audio_seconds(audio_format: str, data: bytes) -> float:
     return len(data) / 48_000 if audio_format == "pcm" else _seconds(data)
 
 
-def _seconds(data: bytes) -> float:
+def _seconds(data: bytes, kind: Literal["audio", "video"] = "audio") -> float:
     from openpollen.engines import codec  # PyAV is loaded with the first media, not at start
 
-    return codec.duration(data)
+    return codec.duration(data, kind)

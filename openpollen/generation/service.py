@@ -38,6 +38,7 @@ from openpollen.generation.admit import Admission, Attempt, admit
 from openpollen.generation.call import Call, Made, Result
 from openpollen.generation.film import Follow, film
 from openpollen.generation.upstream import Upstream
+from openpollen.generation.voice import converse, is_spoken
 from openpollen.ledger import pricing
 from openpollen.ledger.entries import Hold, HoldRequest
 from openpollen.ledger.wallet import Wallet
@@ -197,6 +198,8 @@ class Pipeline:
         adapter, route, provider = attempt.adapter, attempt.route, attempt.provider
         made: Made
         match call.request:
+            case ChatRequest() as request if admission.local and is_spoken(request):
+                made = await converse(self.upstream, adapter, route, provider, request)
             case ChatRequest() as request:
                 made = await self.upstream.call(
                     adapter.encode_chat(request, route, provider), provider, adapter.decode_chat
@@ -297,7 +300,7 @@ def _measure(call: Call, made: Made, model: Model, admission: Admission) -> Usag
     request, price = call.request, admission.price
     match request, made:
         case ChatRequest(), ChatAnswer():
-            return made.usage or measure.estimate_chat(request, len(made.body))
+            return made.usage or measure.estimate_chat(request, measure.characters(made.body))
         case ImageRequest(), Media():
             return measure.measure_image(request, made, model, price)
         case VideoRequest(), Media():

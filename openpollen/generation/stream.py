@@ -138,7 +138,8 @@ class ChatStream:
     @staticmethod
     def _is_usage_only(frame: ChatFrame) -> bool:
         # Ours follows at the end, with the cost; the provider's own would be a second one.
-        return frame.usage is not None and not frame.text and b'"choices":[]' in frame.data.replace(b" ", b"")
+        compact = b"" if frame.text else frame.data.replace(b" ", b"")
+        return b'"choices":[]' in compact and b'"usage":{' in compact
 
     def _settle(self, *, partial: bool) -> Result:
         request = self._call.request

@@ -23,6 +23,7 @@ PERSON: Any = {
     "required": ["name", "age"],
     "additionalProperties": False,
 }
+ASK_JSON = 'Reply with this JSON: {"animal": "cat"}'
 
 
 def ask(text: str) -> Any:
@@ -102,17 +103,23 @@ def test_a_stop_word_ends_the_text_before_it(user: Account) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_json_mode_gives_json(user: Account, stream: bool) -> None:
-    reply = user.chat(
-        "openai", "Describe a cat as JSON.", response_format={"type": "json_object"}, max_tokens=60, stream=stream
-    )
+    body = {"response_format": {"type": "json_object"}, "temperature": 0, "seed": 1, "max_tokens": 100}
+    reply = user.chat("openai", ASK_JSON, stream=stream, **body)
     assert reply.status == 200
     assert isinstance(json.loads(content(reply, stream)), dict)
 
 
 @pytest.mark.parametrize("field", ["json", "jsonMode"])
 def test_json_mode_by_its_short_names(user: Account, field: str) -> None:
-    reply = user.chat("openai", "Describe a cat as JSON.", max_tokens=60, **{field: True})
+    reply = user.chat("openai", ASK_JSON, temperature=0, seed=1, max_tokens=100, **{field: True})
     assert isinstance(json.loads(content(reply, False)), dict)
+
+
+def test_json_that_does_not_fit_is_an_error_and_not_half_of_it(user: Account) -> None:
+    body = {"response_format": {"type": "json_object"}, "max_tokens": 3}
+    assert "max_tokens" in user.chat("openai", ASK_JSON, **body).error["message"]
+    events = user.chat("openai", ASK_JSON, stream=True, **body).events
+    assert [event for event in events if event != "[DONE]" and "error" in event]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -195,6 +202,20 @@ def test_what_the_engine_cannot_do_is_told_with_the_engines_name(user: Account) 
     error = user.chat("qwen-vision", messages=turns).error
     assert error["code"] == "BAD_REQUEST"
     assert "smollm2" in error["message"] or "text" in error["message"]
+
+
+def test_sampling_that_the_engine_does_not_know_is_told_and_unknown_names_are_not(user: Account) -> None:
+    reply = user.chat("claude", "Hi", max_tokens=1, top_k=4, reasoning_effort="high", nonsense=1)
+    assert reply.headers["x-ignored-parameters"] == "reasoning_effort, top_k"
+    assert "x-ignored-parameters" not in user.chat("claude", "Hi", max_tokens=1, nonsense=1, top_p=0.5).headers
+
+
+def test_sound_that_the_engine_cannot_make_is_refused(user: Account) -> None:
+    asked = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "mp3"}}
+    error = user.chat("openai-audio", "Hi", **asked).error
+    assert error["reason"] == "unsupported_parameter"
+    assert "smollm2" in error["message"]
+    assert error["details"]["parameters"] == ["audio", "modalities"]
 
 
 def content(reply: Any, stream: bool) -> str:

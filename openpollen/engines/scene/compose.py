@@ -133,15 +133,18 @@ def shine(image: Array, sprite: Sprite, dark: bool) -> None:
     h, w = sprite.rgba.shape[:2]
     if "lamp" in sprite.data:
         high = 0.86 if sprite.data["key"] in ("lamp-post", "lighthouse", "lamp") else 0.5
-        size = max(min(h, w * 2) * 0.62, 8)
+        size = max(min(h, w * (2 if high == 0.5 else 1)) * 0.62, 8)
         glow(
             image,
             sprite.x,
             sprite.y - h * high,
             size * (2.0 if dark else 1.0),
             sprite.data["lamp"],
-            0.7 if dark else 0.25,
+            1.0 if dark else 0.25,
         )
+        over(
+            image, sprite.rgba * np.float32(0.7), round(sprite.x - w / 2), round(sprite.y) - h
+        )  # not washed out itself
     elif "panes" in sprite.data and dark:
         where: Array = sprite.data["panes"]
         total = float(where.sum())

@@ -45,7 +45,7 @@ def _in_the_way(spot: Spot, props: Array) -> float:
     below = max(2, round(0.09 * props.shape[0]))
     box = props[max(0, top) : foot, max(0, left) : right + 1]
     strip = props[max(0, foot) : foot + below, max(0, left) : right + 1]
-    return 0.45 * float(box.mean() if box.size else 0) + 2.6 * float(strip.mean() if strip.size else 0)
+    return 0.45 * float(box.mean() if box.size else 0) + 0.9 * min(1.0, 8 * float(strip.mean() if strip.size else 0))
 
 
 def arrange(plan: Plan, stage: Stage, rng: np.random.Generator) -> list[Spot]:

@@ -71,11 +71,11 @@ def _hue(rgb: Array, high: Array, spread: Array) -> Array:
     hue = f32((r - g) / safe + 4)
     for strongest, turn in ((high == g, (b - r) / safe + 2), (high == r, (g - b) / safe % 6)):
         hue[strongest] = turn[strongest]
-    return hue % 6 / 6
+    return np.mod(hue, np.float32(6)) / np.float32(6)
 
 
 def _weighted_median(values: Array, weights: Array) -> float:
     order = np.argsort(values, axis=None)
     running = np.cumsum(weights.ravel()[order])
-    at = int(np.searchsorted(running, running[-1] / 2))
+    at = int(np.argmax(running >= running[-1] / 2))
     return float(values.ravel()[order[min(at, order.size - 1)]])

@@ -51,14 +51,15 @@ class View:
         t = self.at - low
         index = low * w + np.arange(w, dtype=np.int32)[None, :]
         flat = np.ascontiguousarray(field).ravel()
-        a = flat.take(index)
-        return f32(a + (flat.take(index + w) - a) * t)
+        a = f32(np.take(flat, index))
+        return f32(a + (f32(np.take(flat, index + w)) - a) * t)
 
     def gather_row(self, row: Array) -> Array:
         """A value per slice (n) at each pixel."""
-        low = np.minimum(self.at.astype(np.int32), row.size - 2)
-        a: Array = f32(row.take(low))
-        return f32(a + (f32(row.take(low + 1)) - a) * (self.at - low))
+        last: int = row.shape[0] - 2
+        low = np.minimum(self.at.astype(np.int32), last)
+        a = f32(np.take(row, low))
+        return f32(a + (f32(np.take(row, low + 1)) - a) * (self.at - low))
 
 
 def project(camera: Camera, height: Array, z: Array) -> View:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 RATE = 44_100
 _SOUND_BLOCK = 1024  # samples in one AAC frame
-_THREADS = 1  # fixed: with more, the same pictures do not give the same bytes
+_THREADS = 2  # fixed, because the encoder's output depends on it and the same seed must give the same file
 
 
 class FilmWriter:
@@ -28,7 +28,12 @@ class FilmWriter:
             self._file.metadata[name] = text
         self._video: Any = self._file.add_stream("libx264", rate=fps)
         self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
-        self._video.options = {"preset": "veryfast", "crf": "20", "threads": str(_THREADS)}
+        self._video.options = {
+            "preset": "veryfast",
+            "crf": "20",
+            "threads": str(_THREADS),
+            "x264-params": "mbtree=0",  # its assembly reads memory it has not set when the rows do not fill its blocks
+        }
         self._video.codec_context.time_base = Fraction(1, fps)
         self._audio: Any = None
         if sound is not None:

@@ -37,8 +37,6 @@ PROPS: dict[str, Painter] = {
     "bench": built.bench,
     "fence": built.fence,
     "table": built.table,
-    "desk": built.table,
-    "chair": built.chair,
     "sofa": built.sofa,
     "shelf": built.shelf,
     "lamp": built.lamp,
@@ -50,11 +48,8 @@ PROPS: dict[str, Painter] = {
     "tower": built.tower,
     "well": built.well,
     "bridge": built.bridge,
-    "sign": built.sign,
-    "billboard": built.billboard,
     "banner": built.banner,
     "pyramid": built.pyramid,
-    "lantern": built.lantern,
 }
 
 

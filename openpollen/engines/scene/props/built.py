@@ -101,19 +101,6 @@ def table(height: int, rng: Rng, light: Direction) -> Array:
     return svg(body, (320, 160), height)
 
 
-def chair(height: int, rng: Rng, light: Direction) -> Array:
-    """A wooden chair."""
-    body = (
-        f"<defs>{_fade('w', *_sides(light, '74492a', 'b57b47'))}</defs>"
-        '<path d="M26 6 h10 v92 h-10z M84 6 h10 v92 h-10z" fill="url(#w)"/>'
-        + "".join(_box(30, y, 60, 11, "url(#w)", 4) for y in (12, 34, 56))
-        + '<path d="M20 92 H100 l10 20 H10z" fill="#b98352"/><path d="M10 112 H110 v9 H10z" fill="#85572f"/>'
-        '<path d="M14 120 h11 l-2 80 h-8z M95 120 h11 l-1 80 h-8z" fill="url(#w)"/><path d="M32 120 h8 v54 h-8z M80 120 '
-        'h8 v54 h-8z" fill="#5a3a20"/>'
-    )
-    return svg(body, (120, 200), height)
-
-
 def sofa(height: int, rng: Rng, light: Direction) -> Array:
     """A two-seat sofa with cushions."""
     dark, mid, pale = (("2f5d73", "437f9a", "6fabc2"), ("7d3c3c", "a85454", "cf8079"), ("4d5a3c", "6f8254", "9fb07c"))[
@@ -310,27 +297,6 @@ def bridge(height: int, rng: Rng, light: Direction) -> Array:
     return svg(body, (320, 140), height)
 
 
-def sign(height: int, rng: Rng, light: Direction) -> Array:
-    """A blank wooden sign on a post; its board is the upper two thirds."""
-    body = (
-        f"<defs>{_fade('w', 'd9a468', 'a8713f', True)}</defs><path d='M94 90 h14 v70 h-14z M94 0 h14 v20 h-14z' "
-        "fill='#6b4426'/>"
-        '<rect x="6" y="10" width="190" height="92" rx="8" fill="url(#w)"/><rect x="14" y="18" width="174" height="76" '
-        'rx="5" fill="#f6ead2"/>'
-    )
-    return svg(body, (202, 160), height)
-
-
-def billboard(height: int, rng: Rng, light: Direction) -> Array:
-    """A blank billboard on two posts; its face is the upper two thirds."""
-    body = (
-        '<path d="M60 110 h12 v90 h-12z M248 110 h12 v90 h-12z" fill="#48525c"/><rect x="4" y="4" width="312" '
-        'height="140" rx="4" fill="#2d343d"/>'
-        '<rect x="14" y="14" width="292" height="120" fill="#f8f6ef"/>'
-    )
-    return svg(body, (320, 200), height)
-
-
 def banner(height: int, rng: Rng, light: Direction) -> Array:
     """A blank cloth banner between two poles; its cloth is the upper half."""
     body = (
@@ -350,14 +316,3 @@ def pyramid(height: int, rng: Rng, light: Direction) -> Array:
     first, second = _sides(light, "a97c46", "f0cf92")
     body = f'<path d="M160 0 L0 200 H200z" fill="#{first}"/><path d="M160 0 L200 200 H320z" fill="#{second}"/>{courses}'
     return svg(body, (320, 200), height)
-
-
-def lantern(height: int, rng: Rng, light: Direction) -> Array:
-    """A glowing paper lantern."""
-    body = (
-        f"<defs>{_glow('g', 'ffb050', 0.7)}{_fade('p', 'ffe3a0', 'ff7a3c', True)}</defs><circle cx='60' cy='70' r='60' "
-        "fill='url(#g)'/>"
-        '<path d="M30 40 Q26 100 38 112 H82 Q94 100 90 40 Q60 26 30 40z" fill="url(#p)"/><path d="M34 60 Q60 66 86 60 '
-        'M34 82 Q60 88 86 82" fill="none" stroke="#c2502a" stroke-opacity=".4" stroke-width="2"/>'
-    )
-    return svg(body, (120, 140), height)
