@@ -7,7 +7,15 @@ ratios to the first target.  CPU time is read from /proc for every process that 
 with all its descendants, so "requests per gateway CPU second" needs no quiet machine.
 """
 
-import argparse, json, os, statistics as st, subprocess, sys, time, urllib.parse, urllib.request
+import argparse
+import json
+import os
+import statistics as st
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TICK = os.sysconf("SC_CLK_TCK")
@@ -21,14 +29,14 @@ def listeners(port):
             for line in open(f).read().splitlines()[1:]:
                 p = line.split()
                 if p[3] == "0A" and int(p[1].rsplit(":", 1)[1], 16) == port:
-                    inodes.add("socket:[%s]" % p[9])
+                    inodes.add(f"socket:[{p[9]}]")
         except OSError:
             pass
     out = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            for fd in os.listdir("/proc/%s/fd" % pid):
-                if os.readlink("/proc/%s/fd/%s" % (pid, fd)) in inodes:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                if os.readlink(f"/proc/{pid}/fd/{fd}") in inodes:
                     out.add(int(pid))
                     break
         except OSError:
@@ -40,7 +48,7 @@ def tree(pids):
     kids = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            s = open("/proc/%s/stat" % pid).read()
+            s = open(f"/proc/{pid}/stat").read()
             kids.setdefault(int(s.rsplit(")", 1)[1].split()[1]), []).append(int(pid))
         except OSError:
             pass
@@ -187,7 +195,7 @@ def main():
                 try:
                     o = one(t, case, int(conns), a.secs, a.warm, core, a.loadgen)
                 except Exception as e:  # a target that fails must not end the whole comparison
-                    print("  %s %s: %s" % (t["name"], cs, e), file=sys.stderr)
+                    print("  {} {}: {}".format(t["name"], cs, e), file=sys.stderr)
                     o = None
                 runs[t["name"]].append(o)
                 allruns.append({"case": cs, "round": r, "target": t["name"], "result": o})
@@ -203,14 +211,18 @@ def main():
             if not rs:
                 print("%-26s failed" % t["name"])
                 continue
-            line = "%-26s" % t["name"][:26] + "".join("%13.2f" % st.median(x[k] for x in rs) for k, _ in FIG)
+            line = "%-26s" % t["name"][:26] + "".join(f"{st.median(x[k] for x in rs):13.2f}" for k, _ in FIG)
             err = sum(x["bad"] + x["neterr"] for x in rs)
-            pr = [x["rps"] / b["rps"] for x, b in zip(runs[t["name"]], base) if x and b and b["rps"]]
-            pc = [x["per_cpu_s"] / b["per_cpu_s"] for x, b in zip(runs[t["name"]], base) if x and b and b["per_cpu_s"]]
+            pr = [x["rps"] / b["rps"] for x, b in zip(runs[t["name"]], base, strict=False) if x and b and b["rps"]]
+            pc = [
+                x["per_cpu_s"] / b["per_cpu_s"]
+                for x, b in zip(runs[t["name"]], base, strict=False)
+                if x and b and b["per_cpu_s"]
+            ]
             line += (
                 "%9d" % err
-                + ("   %8.3f [%.3f %.3f]" % (st.median(pr), min(pr), max(pr)) if pr else "")
-                + ("   %10.3f" % st.median(pc) if pc else "")
+                + (f"   {st.median(pr):8.3f} [{min(pr):.3f} {max(pr):.3f}]" if pr else "")
+                + (f"   {st.median(pc):10.3f}" if pc else "")
             )
             print(line, flush=True)
     if a.json:

@@ -2,7 +2,14 @@
 """Start a gateway, and time until it answers: start_time.py --url http://127.0.0.1:PORT/PATH [--runs 5] -- COMMAND ...
 Prints each run's seconds to the first answer (any HTTP status), the median, and the PSS of the process tree then."""
 
-import argparse, http.client, os, signal, statistics, subprocess, sys, time, urllib.parse
+import argparse
+import http.client
+import os
+import signal
+import statistics
+import subprocess
+import time
+import urllib.parse
 
 
 def pss(pid):
@@ -48,6 +55,7 @@ for _ in range(a.runs):
         os.killpg(p.pid, signal.SIGKILL)
         p.wait()
 print(
-    "start s: median %.2f  runs %s   PSS at start MB: median %.0f"
-    % (statistics.median(times), " ".join("%.2f" % t for t in times), statistics.median(mem))
+    "start s: median {:.2f}  runs {}   PSS at start MB: median {:.0f}".format(
+        statistics.median(times), " ".join(f"{t:.2f}" for t in times), statistics.median(mem)
+    )
 )

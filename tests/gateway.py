@@ -236,9 +236,9 @@ def dumps(value: Any) -> bytes:
 
 
 def eventually(look: Callable[[], T], what: str, seconds: float = SETTLE_S) -> T:
-    """The first true answer of ``look``; fails when there is none in time."""
+    """The first answer of ``look`` that is neither None nor False; fails when there is none in time."""
     deadline = time.monotonic() + seconds
-    while not (found := look()):
+    while (found := look()) is None or found is False:
         assert time.monotonic() < deadline, f"{what} did not come within {seconds:g} s"
         time.sleep(0.01)
     return found

@@ -69,15 +69,15 @@ def test_buckets_are_spent_tier_crypto_pack_and_a_charge_may_split(gateway: Gate
 
 
 def test_the_budget_of_a_key_ends_before_the_wallet(gateway: Gateway, fake: FakeProvider) -> None:
-    child = gateway.account(pack="1", budget="0.0001")
+    child = gateway.account(pack="1", budget="0.0002")
     assert child.chat("lab-chat", max_tokens=10).status == 200
     child.rows(1)
     error = child.chat("lab-chat", max_tokens=100).error
     assert (error["code"], error["reason"]) == ("PAYMENT_REQUIRED", "key_budget")
-    assert nano(error["details"]["available"]) == 100_000 - ANSWER
+    assert nano(error["details"]["available"]) == 200_000 - ANSWER
     assert len(fake.requests) == 1
-    assert nano(child.get("/api/account/balance").json["balance"]) == 100_000 - ANSWER
-    assert nano(child.get("/api/account/key").json["pollenBudget"]) == 100_000 - ANSWER
+    assert nano(child.get("/api/account/balance").json["balance"]) == 200_000 - ANSWER
+    assert nano(child.get("/api/account/key").json["pollenBudget"]) == 200_000 - ANSWER
 
 
 def test_a_key_for_some_models_is_403_on_others(gateway: Gateway, fake: FakeProvider) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .paint import f32, resize, smoothstep
+from .paint import f32, resize
 from .types import Array
 
 Rng = np.random.Generator
@@ -115,12 +115,3 @@ def stars(rng: Rng, h: int, w: int, per_height: float = 700.0, size: float = 1.0
         for c in range(3):
             out[y0:y1, x0:x1, c] += f32(spot * tint[c])
     return out
-
-
-def speckle(rng: Rng, h: int, w: int, share: float) -> Array:
-    """A mask with about `share` of the pixels of a 768-high picture set to a random 0..1 brightness, as soft dots."""
-    own = child(rng)
-    rows = min(h, 384)
-    cols = max(2, round(rows * w / h))
-    points = f32((own.random((rows, cols)) < share) * own.random((rows, cols)))
-    return smoothstep(0.1, 0.9, resize(points, h, w))

@@ -20,7 +20,6 @@ DRY = Field(rgb("7c6a2e"), rgb("d9b85c"), 0.6, 12.0, 0.24, 1.2, rgb("b8652e"), 0
 SNOW = Field(rgb("bccfe9"), rgb("f8fbff"), 0.5, 10.0, 0.07, 1.1, rgb("ffffff"), 0.5)
 SAND = Field(rgb("c8894a"), rgb("f4cd8c"), 0.85, 9.0, 0.1, 0.9, rgb("ffdfa3"), 0.3)
 ALPINE = Field(rgb("3a6130"), rgb("8fae52"), 0.45, 9.0, 0.22, 1.3, rgb("a3ad78"), 0.35)
-MARTIAN = Field(rgb("8a3f24"), rgb("d98a5c"), 0.6, 8.0, 0.16, 0.9, rgb("e8a878"), 0.3)
 
 
 def _tree_kinds(plan: Plan, rng: Rng, sky: Sky, height: int) -> list[Array]:

@@ -137,13 +137,16 @@ def _trees(
         return out
     board = Board(h, aspect, 1 if fade > 0.5 else 2)
     bark = _faded(BARK, sky.air.horizon, fade)
-    level: Rgb = tuple(min(1.0, sky.light.ambient[c] + sky.light.color[c] * sky.light.strength * 0.8) for c in range(3))  # type: ignore[assignment]
     shaded = (1 - fade) * 0.9
-    bark = tuple(blend(p, (p[0] * level[0], p[1] * level[1], p[2] * level[2]), shaded) for p in bark)
-    leaves: Palette = tuple(
-        blend(p, (p[0] * level[0], p[1] * level[1], p[2] * level[2]), shaded)
-        for p in _faded(wood.leaves, sky.air.horizon, fade)
-    )  # type: ignore[assignment]
+
+    def in_light(p: Rgb) -> Rgb:
+        color, ambient = sky.light.color, sky.light.ambient
+        r, g, b = (min(1.0, ambient[c] + color[c] * sky.light.strength * 0.8) for c in range(3))
+        return blend(p, (p[0] * r, p[1] * g, p[2] * b), shaded)
+
+    bark = (in_light(bark[0]), in_light(bark[1]), in_light(bark[2]))
+    low, mid, high = _faded(wood.leaves, sky.air.horizon, fade)
+    leaves: Palette = (in_light(low), in_light(mid), in_light(high))
     side = 1.0 if light[0] > 0 else -1.0
     total = max(3, int(count * aspect))
     xs = (np.arange(total) + 0.5 + rng.normal(0, 0.28, total)) / total * aspect

@@ -1,0 +1,51 @@
+"""A server without engines whose models all lead to a pretended host that fails in every way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import labconfig
+from tests.fakeprovider import FakeProvider
+from tests.gateway import Account, Gateway
+
+SETTINGS = """
+[engines]
+enabled = false
+[generation]
+connect_timeout_s = 2
+first_byte_timeout_s = 1
+idle_timeout_s = 2
+"""
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[FakeProvider]:
+    with FakeProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def fake(lab: FakeProvider) -> FakeProvider:
+    """The pretended host with an empty log."""
+    lab.clear()
+    return lab
+
+
+@pytest.fixture(scope="session")
+def gateway(lab: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("faults")
+    config = folder / "openpollen.toml"
+    config.write_text(labconfig.operator_file(lab.base_url, SETTINGS))
+    with Gateway(folder / "data", config, env={"LAB_KEY": labconfig.KEY}) as running:
+        yield running
+    assert "Traceback" not in running.output
+    assert labconfig.KEY not in running.output
+
+
+@pytest.fixture
+def payer(gateway: Gateway) -> Account:
+    """A new account with one pollen."""
+    return gateway.account()

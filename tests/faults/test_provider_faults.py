@@ -1,0 +1,143 @@
+"""A provider's failure is never the caller's fault, never shows a secret, and never costs what was not delivered."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakeprovider import TEXT, FakeProvider
+from tests.gateway import NANO, Account, Gateway, eventually, nano
+from tests.labconfig import ANSWER, IMAGE, KEY
+
+#: Mode of the host -> status, code and reason that the caller gets.
+MAPPED = {
+    "error-400": (400, "BAD_REQUEST", "upstream_invalid_request"),
+    "error-401": (502, "BAD_GATEWAY", "provider_credential"),
+    "error-402": (502, "BAD_GATEWAY", "provider_credit"),
+    "error-403": (502, "BAD_GATEWAY", "provider_credential"),
+    "error-404": (502, "BAD_GATEWAY", "provider_unknown_model"),
+    "error-408": (504, "GATEWAY_TIMEOUT", "upstream_timeout"),
+    "error-409": (502, "BAD_GATEWAY", "upstream_error"),
+    "error-413": (400, "BAD_REQUEST", "upstream_invalid_request"),
+    "error-415": (400, "BAD_REQUEST", "upstream_invalid_request"),
+    "error-422": (400, "BAD_REQUEST", "upstream_invalid_request"),
+    "error-429": (502, "BAD_GATEWAY", "provider_rate_limit"),
+    "error-500": (502, "BAD_GATEWAY", "upstream_error"),
+    "error-503": (503, "SERVICE_UNAVAILABLE", "upstream_overloaded"),
+    "error-504": (504, "GATEWAY_TIMEOUT", "upstream_timeout"),
+    "no-credit": (502, "BAD_GATEWAY", "provider_credit"),
+    "overloaded": (503, "SERVICE_UNAVAILABLE", "upstream_overloaded"),
+    "content-policy": (422, "UNPROCESSABLE_ENTITY", "content_policy_violation"),
+    "leaky": (502, "BAD_GATEWAY", "provider_credential"),
+    "html": (502, "BAD_GATEWAY", "upstream_error"),
+    "garbage": (502, "BAD_GATEWAY", "upstream_invalid_answer"),
+    "empty": (502, "BAD_GATEWAY", "upstream_invalid_answer"),
+    "cut": (502, "BAD_GATEWAY", "upstream_broken"),
+    "resets": (502, "BAD_GATEWAY", "upstream_broken"),
+    "never": (504, "GATEWAY_TIMEOUT", "upstream_timeout"),
+}
+#: Those after which the provider may have billed: clients are told not to send the call again by themselves.
+SPENT = {"error-504", "garbage", "empty", "cut", "resets", "never"}
+
+
+@pytest.mark.parametrize("mode", MAPPED)
+def test_a_failure_is_mapped_free_and_tells_no_secret(payer: Account, fake: FakeProvider, mode: str) -> None:
+    reply = payer.chat(f"lab-{mode}")
+    error = reply.error
+    assert (reply.status, error["code"], error["reason"]) == MAPPED[mode]
+    assert KEY not in reply.text
+    assert fake.origin not in reply.text
+    assert (reply.headers.get("x-should-retry") == "false") == (mode in SPENT)
+    assert payer.balance == NANO
+    assert payer.rows(0) == []
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MAPPED if mode not in ("cut", "empty", "garbage")])
+def test_a_failure_before_the_first_byte_of_a_stream_is_the_same(payer: Account, mode: str) -> None:
+    reply = payer.chat(f"lab-{mode}", stream=True)
+    assert (reply.status, reply.error["code"], reply.error["reason"]) == MAPPED[mode]
+    assert payer.balance == NANO
+
+
+@pytest.mark.parametrize("mode", ["empty", "garbage", "json-for-stream"])
+def test_what_is_no_stream_is_a_failure_of_the_host(payer: Account, mode: str) -> None:
+    reply = payer.chat(f"lab-{mode}", stream=True)
+    assert (reply.status, reply.error["code"]) == (502, "BAD_GATEWAY")
+    assert payer.balance == NANO
+
+
+def test_an_overload_says_when_to_come_again(payer: Account) -> None:
+    assert payer.chat("lab-overloaded").headers["retry-after"] == "7"
+
+
+def test_the_hosts_own_words_reach_the_caller_where_the_request_is_wrong(payer: Account) -> None:
+    assert payer.chat("lab-error-400").error["message"] == "fake error 400"
+    assert "fake refusal of this content" in payer.chat("lab-content-policy").error["message"]
+
+
+def test_the_next_route_serves_when_the_first_cannot(payer: Account, fake: FakeProvider) -> None:
+    for count, model in enumerate(("lab-second-chance", "lab-falls-back"), 1):
+        reply = payer.chat(model)
+        assert reply.json["choices"][0]["message"]["content"] == TEXT
+        assert reply.cost == ANSWER
+        payer.rows(count)
+    streamed = payer.chat("lab-falls-back", stream=True).events
+    assert nano(streamed[-2]["usage"]["pollen_cost"]) == ANSWER
+    assert [request.model for request in fake.requests] == ["ok", "error-500", "ok", "error-500", "ok"]
+
+
+def test_no_other_route_is_tried_after_a_refusal_of_content(payer: Account, fake: FakeProvider) -> None:
+    assert payer.chat("lab-no-way-back").status == 422
+    assert [request.model for request in fake.requests] == ["content-policy"]
+    assert payer.balance == NANO
+
+
+def test_failed_and_refused_pictures_are_free(payer: Account) -> None:
+    body = {"prompt": "a", "size": "64x64"}
+    refused = payer.post("/v1/images/generations", {**body, "model": "lab-image-refused"})
+    assert (refused.status, refused.error["reason"]) == (422, "content_policy_violation")
+    assert payer.get("/image/a?model=lab-image-fails").status == 502
+    assert payer.balance == NANO
+    assert payer.post("/v1/images/generations", {**body, "model": "lab-image"}).cost == IMAGE
+
+
+@pytest.mark.parametrize(("model", "status"), [("lab-video-fails", 502), ("lab-video-refused", 422)])
+def test_a_job_that_fails_is_free_and_says_why(payer: Account, model: str, status: int) -> None:
+    reply = payer.get(f"/video/a%20cat?model={model}&duration=2")
+    assert reply.status == status
+    assert "the fake job" in reply.error["message"]
+    assert payer.balance == NANO
+
+
+def test_a_film_that_is_none_is_the_hosts_fault(payer: Account) -> None:
+    reply = payer.get("/video/a%20cat?model=lab-video&duration=2")
+    assert (reply.status, reply.error["code"]) == (502, "BAD_GATEWAY")
+    assert payer.balance == NANO
+
+
+def test_a_failed_job_of_the_videos_api_shows_its_error(payer: Account) -> None:
+    job = payer.post("/v1/videos", {"model": "lab-video-fails", "prompt": "a cat", "seconds": "2"}).json
+
+    def ended() -> dict[str, object] | None:
+        shown = payer.get(f"/v1/videos/{job['id']}").json
+        return shown if shown["status"] == "failed" else None
+
+    shown = eventually(ended, "the end of the job", 10)
+    assert "the fake job failed" in str(shown["error"])
+    assert payer.get(f"/v1/videos/{job['id']}/content").status == 409
+    assert payer.balance == NANO
+
+
+def test_with_engines_off_a_model_without_a_route_says_what_is_missing(payer: Account) -> None:
+    reply = payer.chat("claude")
+    assert (reply.status, reply.error["reason"]) == (503, "no_route")
+    assert "ANTHROPIC_API_KEY" in reply.error["message"] or "anthropic" in reply.error["message"]
+
+
+def test_every_hold_came_back(gateway: Gateway) -> None:
+    def free() -> bool:
+        return all(user["balance"]["held"] == 0 for user in gateway.admin("user", "list")["data"])
+
+    eventually(free, "the end of every hold")
+    assert gateway.verify()["ok"] is True
+    assert gateway.alive
