@@ -22,7 +22,6 @@ finish() {
 }
 trap finish EXIT
 
-# shellcheck disable=SC2120
 until_answers() {  # a URL; at most 30 s
     for _ in $(seq 300); do
         "$python" -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=2)' "$1" 2>/dev/null && return

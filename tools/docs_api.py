@@ -28,7 +28,7 @@ Written by `make docs` from `openpollen/api/routes.py`. Paths in one cell are th
 _PARAMETERS_HEAD = """# Parameters
 
 They come as JSON, as form fields or in the query string, under the same rules. `null` is absent, unknown names are
-ignored (a chat's go on to the provider), yes and no are `true`/`1`/`yes` and `false`/`0`/`no`. A size, a duration or a
+ignored, yes and no are `true`/`1`/`yes` and `false`/`0`/`no`. A chat's further OpenAI fields are sent on as they are. A size, a duration or a
 seed outside the range of what serves is answered as [honoured or told](../concepts/honoured-or-told.md) says.
 """
 
@@ -97,7 +97,7 @@ def plain_path(path: str) -> str:
 
 def _route_row(route: Route) -> str:
     paths = "<br>".join(f"`{plain_path(path)}`" for path in route.paths)
-    who = {"open": "anyone", "optional": "key optional"}.get(route.access, route.access)
+    who = {"open": "anyone", "optional": "key optional"}.get(route.access, route.access) if route.tag else "a browser"
     if route.scope:
         who += f" with `{route.scope}`"
     spec = f"[{_title(route.spec)}](#{_title(route.spec).lower()})" if route.spec else ""

@@ -4,6 +4,7 @@ behind the store."""
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 
 from sqlalchemy import update
@@ -28,7 +29,7 @@ class Authenticator:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._callers: dict[str, Caller] = {}
+        self._callers: dict[bytes, Caller] = {}
         self._revision = -1
         self._checked = float("-inf")
         self._checking = asyncio.Lock()
@@ -36,12 +37,10 @@ class Authenticator:
 
     async def authenticate(self, value: str) -> Caller:
         """The caller behind a key. Raises Unauthorized; ServiceUnavailable when the database cannot be asked."""
-        if not is_key(value):
-            raise Unauthorized("This is not an API key. Keys start with sk_ or pk_; check that it was copied whole.")
         if time.monotonic() - self._checked >= _TRUSTED_SECONDS:
             await self._check()
-        digest = hash_key(value)
-        caller = self._callers.get(digest) or await self._load(digest)
+        digest = hashlib.sha256(value.encode()).digest()
+        caller = self._callers.get(digest) or await self._load(value, digest)
         now = int(time.time() * 1000)
         if caller.expires_at is not None and caller.expires_at <= now:
             raise Unauthorized("This API key has expired. Make a new one.", reason="expired")
@@ -60,9 +59,12 @@ class Authenticator:
                 self._trust(await self._database.read(keys_revision))
                 self._checked = asked
 
-    async def _load(self, digest: str) -> Caller:
+    async def _load(self, value: str, digest: bytes) -> Caller:
+        if not is_key(value):
+            raise Unauthorized("This is not an API key. Keys start with sk_ or pk_; check that it was copied whole.")
+
         def look(connection: Connection) -> tuple[int, Caller | None]:
-            return keys_revision(connection), load_caller(connection, digest)
+            return keys_revision(connection), load_caller(connection, hash_key(value))
 
         revision, caller = await self._database.read(look)
         self._trust(revision)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -29,7 +29,7 @@ from openpollen.generation.answers import Answers, Repeat
 from openpollen.generation.call import Call, Request, Result
 from openpollen.generation.prompt import Prompts
 from openpollen.generation.service import Pipeline
-from openpollen.generation.stream import ChatStream
+from openpollen.generation.stream import DONE, ChatStream
 from openpollen.storage.answers import Answer
 
 Shape = Callable[[Call, Result], Awaitable[Answer]]
@@ -113,13 +113,16 @@ class Calls:
         if repeat.answer is not None:
             await self._send(exchange, repeat.answer)
             return
-        work = self._make(call, admission, shape, repeat)
-        if call.finishes(admission.free):
-            answer = await self._finish(exchange, call, work)
+        if repeat.running is not None:
+            answer = await self._finish(exchange, call, repeat, repeat.running)
+            answer = structs.replace(answer, headers={**answer.headers, "x-delivered-again": "true"})
+        elif call.finishes(admission.free):
+            task = asyncio.create_task(self._make(call, admission, shape, repeat))
+            answer = await self._finish(exchange, call, repeat, task)
         elif admission.local:
-            answer = await exchange.unless_gone(work)  # frees an engine
+            answer = await exchange.unless_gone(self._make(call, admission, shape, repeat))  # frees an engine
         else:
-            answer = await work
+            answer = await self._make(call, admission, shape, repeat)
         await self._send(exchange, answer)
 
     async def stream(self, exchange: Exchange, call: Call) -> None:
@@ -138,15 +141,21 @@ class Calls:
             await self._answers.failed(repeat)
             raise
         headers = {"cache-control": "no-cache", "x-model-used": opened.served_by, **call.headers}
+        if not repeat.kept:
+            await exchange.stream(opened.events(), _EVENTS, headers)
+            return
         sent: list[bytes] = []
-        keep = repeat.kept
+
+        async def keep() -> None:
+            whole = sent[-1:] == [DONE] and not opened.failed
+            answer = Answer(200, _EVENTS, b"".join(sent), headers)
+            await asyncio.shield(self._answers.done(call, repeat, answer, cache=whole))
+
         try:
-            await exchange.stream(_tee(opened.events(), sent if keep else None), _EVENTS, headers)
+            await exchange.stream(_copied(opened.events(), sent, keep), _EVENTS, headers)
         finally:
-            if keep:
-                whole = bool(sent) and sent[-1] == b"data: [DONE]\n\n" and not opened.failed
-                answer = Answer(200, _EVENTS, b"".join(sent), headers)
-                await asyncio.shield(self._answers.done(call, repeat, answer, cache=whole))
+            if sent[-1:] != [DONE]:
+                await keep()
 
     async def estimate(self, call: Call) -> dict[str, Any]:
         """What a call can cost, without running it (decision 21)."""
@@ -196,36 +205,30 @@ class Calls:
                 call.revised_prompt = rewritten
                 call.request = structs.replace(request, prompt=rewritten)
 
-    async def _finish(self, exchange: Exchange, call: Call, work: Coroutine[Any, Any, Answer]) -> Answer:
+    async def _finish(self, exchange: Exchange, call: Call, repeat: Repeat, task: asyncio.Task[Answer]) -> Answer:
         """The answer of paid work, which goes on when the client leaves and is then kept for it."""
-        task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         try:
             return await exchange.unless_gone(asyncio.shield(task))
         except ClientGone:
-            keeper = asyncio.create_task(self._keep(call, task))
-            self._background.add(keeper)
-            keeper.add_done_callback(self._background.discard)
+            self._answers.lost(call, repeat, task)
             raise
-
-    async def _keep(self, call: Call, task: asyncio.Task[Answer]) -> None:
-        try:
-            answer = await task
-        except GatewayError:
-            return
-        await self._answers.undelivered(call, answer)
 
     @staticmethod
     async def _send(exchange: Exchange, answer: Answer) -> None:
         await exchange.answer(answer.status, answer.body, answer.media_type, answer.headers)
 
 
-async def _tee(events: AsyncGenerator[bytes, None], copy: list[bytes] | None) -> AsyncGenerator[bytes, None]:
+async def _copied(
+    events: AsyncGenerator[bytes, None], copy: list[bytes], keep: Callable[[], Awaitable[None]]
+) -> AsyncGenerator[bytes, None]:
+    """The events, noted down; kept before the last one, so that whoever has seen the end finds them kept."""
     async with aclosing(events) as source:
         async for event in source:
-            if copy is not None:
-                copy.append(event)
+            copy.append(event)
+            if event == DONE:
+                await keep()
             yield event
 
 

@@ -167,6 +167,8 @@ class ImagesApi:
             request = call.request
             assert isinstance(request, ImageRequest)
             entry["revised_prompt"] = call.revised_prompt or result.revised_prompt or request.prompt
+            if result.made.note:
+                entry["note"] = result.made.note
             data.append(entry)
         usage = result.usage
         images = usage.output_image_tokens or usage.images
@@ -281,8 +283,15 @@ async def _file(call: Call, result: Result) -> Answer:
     name = re.sub(r"[^A-Za-z0-9]+", "-", request.prompt[:100]).strip("-").lower() or "generated-media"
     headers = {"content-disposition": f'inline; filename="{name}.{extension(asset.mime)}"'}
     if call.revised_prompt:
-        headers["x-revised-prompt"] = call.revised_prompt.encode("ascii", "xmlcharrefreplace").decode()
+        headers["x-revised-prompt"] = _header(call.revised_prompt)
+    if result.made.note:
+        headers["x-engine-note"] = _header(result.made.note)
     return Answer(200, asset.mime, asset.data, headers)
+
+
+def _header(text: str) -> str:
+    """Text as a header's value: one line of ASCII, other characters as XML references."""
+    return " ".join(text.split()).encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _for_images(resolved: Resolved, images: tuple[Asset, ...]) -> Resolved:

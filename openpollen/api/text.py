@@ -49,7 +49,7 @@ class TextApi:
         if params.n != 1:
             raise invalid("n", "only one choice is made; send the request again for another")
         resolved = self._calls.registry.resolve(params.model, "chat")
-        fields = _with_system(fields, params.system)
+        fields = _with_system({name: value for name, value in fields.items() if name not in _OURS}, params.system)
         if params.json or params.jsonMode:
             fields.setdefault("response_format", Raw(b'{"type":"json_object"}'))
         # Names that no host knows are ignored (decision 6).

@@ -123,12 +123,14 @@ class Transcript(Struct, frozen=True):
 
 
 class Media(Struct, frozen=True):
-    """What a provider made: bytes, or addresses that still have to be fetched through the guard."""
+    """What a provider made: bytes, or addresses that still have to be fetched through the guard. ``note`` says what of the
+    request could not be done."""
 
     assets: tuple[Asset, ...] = ()
     urls: tuple[str, ...] = ()
     usage: Usage | None = None
     revised_prompt: str | None = None
+    note: str = ""
 
 
 class JobState(Struct, frozen=True):

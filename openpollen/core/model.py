@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 Kind = Literal["text", "image", "video", "audio"]
 
@@ -63,16 +64,18 @@ class Variant(Struct, frozen=True):
 class Price(Struct, frozen=True):
     """Nano-pollen for one of each unit, exact. An empty price is not free: only an explicit 0 is.
 
-    ``version`` names the dated figures, so that any charge can be computed again.
+    ``version`` names the dated figures, so that any charge can be computed again. ``free`` follows from the rates: it is
+    asked for on every call, so it is worked out once.
     """
 
     rates: Mapping[Unit, Fraction]
     variants: tuple[Variant, ...] = ()
     version: str = ""
+    free: bool = False
 
-    @property
-    def free(self) -> bool:
-        return not any(self.rates.values()) and not any(any(v.rates.values()) for v in self.variants)
+    def __post_init__(self) -> None:
+        tables = (self.rates, *(variant.rates for variant in self.variants))
+        force_setattr(self, "free", not any(any(table.values()) for table in tables))
 
 
 class Limits(Struct, frozen=True):

@@ -29,11 +29,14 @@ _MAX_KEPT = 64 * 1024 * 1024
 
 
 class Repeat(Struct):
-    """Where a call stands among its repeats. ``answer`` is set when nothing needs to be made."""
+    """Where a call stands among its repeats. ``answer`` is set when nothing needs to be made, ``running`` when an earlier
+    caller left while the answer was made; ``identity`` when one that cannot be delivered is to be kept."""
 
     answer: Answer | None = None
     ticket: idempotency.New | None = None
+    running: asyncio.Task[Answer] | None = None
     cache_key: str = ""
+    identity: str = ""
 
     @property
     def kept(self) -> bool:
@@ -49,6 +52,8 @@ class Answers:
         self._delivery = delivery
         self._repeats = repeats
         self._renewals: dict[str, asyncio.Task[None]] = {}
+        self._lost: dict[tuple[str, str], asyncio.Task[Answer]] = {}
+        self._keepers: set[asyncio.Task[None]] = set()
 
     async def begin(self, call: Call, admission: Admission, key: str | None, *, cached: bool = True) -> Repeat:
         """The kept answer to this call, or the right to make it. Raises Conflict for a key used with another request.
@@ -67,7 +72,11 @@ class Answers:
                     if hit is not None:
                         repeat.answer = _told(hit, {"x-cache": "HIT", "x-pollen-cost": "0"})
             if cached and repeat.answer is None and key is None and call.finishes(admission.free):
-                kept = await self._delivery.take(call.caller.key_id, _digest(call.identity()))
+                repeat.identity = _digest(call.identity())
+                repeat.running = self._lost.pop((call.caller.key_id, repeat.identity), None)
+                if repeat.running is not None:
+                    return repeat
+                kept = await self._delivery.take(call.caller.key_id, repeat.identity)
                 if kept is not None:
                     repeat.answer = _told(kept, {"x-delivered-again": "true"})
         except BaseException:
@@ -93,9 +102,25 @@ class Answers:
             self._stop_renewing(repeat.ticket)
             await self._repeats.abandon(repeat.ticket)
 
-    async def undelivered(self, call: Call, answer: Answer) -> None:
-        """Keeps a paid answer whose client left, for the next identical request of the same key."""
-        await self._delivery.put(call.caller.key_id, _digest(call.identity()), answer)
+    def lost(self, call: Call, repeat: Repeat, work: asyncio.Task[Answer]) -> None:
+        """Keeps what is made for a client that left, for the next identical request of the same key; one that comes
+        while it is still made takes over the waiting."""
+        if not repeat.identity:
+            return
+        place = (call.caller.key_id, repeat.identity)
+        self._lost[place] = work
+        keeper = asyncio.create_task(self._keep(place, work, stored=bool(repeat.cache_key)))
+        self._keepers.add(keeper)
+        keeper.add_done_callback(self._keepers.discard)
+
+    async def _keep(self, place: tuple[str, str], work: asyncio.Task[Answer], *, stored: bool) -> None:
+        await asyncio.wait({work})
+        if self._lost.get(place) is not work:
+            return  # somebody took it over
+        if not stored and not work.cancelled() and work.exception() is None:
+            await self._delivery.put(*place, work.result())
+        if self._lost.pop(place, None) is None:
+            await self._delivery.take(*place)  # taken over while it was written
 
     async def _repeat(self, call: Call, key: str) -> Repeat:
         body_hash = _digest(call.identity())

@@ -64,13 +64,17 @@ class Call:
         return not free and not isinstance(self.request, ChatRequest)
 
     def identity(self) -> bytes:
-        """The canonical request: equal bytes mean the same request of the same model in the same form."""
+        """The canonical request: equal bytes mean the same request of the same model in the same form. A seed that was
+        drawn counts as the -1 that was sent."""
         return msgspec.json.encode(
             {
                 "endpoint": self.endpoint,
                 "model": self.model.name,
                 "shape": self.shape,
-                "request": _canonical(self.request),
+                "enhance": self.enhance,
+                "safe": self.safe,
+                "max_cost": self.max_cost if isinstance(self.request, ChatRequest) else None,
+                "request": {**_canonical(self.request), "seed": self.seed},
             },
             order="sorted",
         )

@@ -29,7 +29,7 @@ from openpollen.core.assets import (
     VideoRequest,
 )
 from openpollen.core.chat import ChatAnswer, ChatRequest
-from openpollen.core.errors import BadGateway, GatewayError, InternalError, PaymentRequired
+from openpollen.core.errors import BadGateway, BadRequest, GatewayError, InternalError, PaymentRequired
 from openpollen.core.model import Model, Provider
 from openpollen.core.money import format_pollen
 from openpollen.core.usage import Usage
@@ -44,7 +44,7 @@ from openpollen.ledger.entries import Hold, HoldRequest
 from openpollen.ledger.wallet import Wallet
 from openpollen.media.sniff import sniff
 from openpollen.providers.adapter import Adapter
-from openpollen.providers.failures import Failure
+from openpollen.providers.failures import Failure, unreadable
 from openpollen.settings import Settings
 from openpollen.usage.record import Paid, UsageRow
 
@@ -121,7 +121,9 @@ class Pipeline:
             self._leave(ticket, 0)
             raise
         if request.least is not None and isinstance(call.request, ChatRequest):
-            tokens = min(self._affordable(hold.amount, admission), admission.most.output_tokens)
+            tokens = admission.most.output_tokens
+            if hold.amount < request.amount:
+                tokens = min(tokens, self._affordable(hold.amount, admission))
             call.request = structs.replace(call.request, max_tokens=tokens)
         return Held(hold, ticket)
 
@@ -220,7 +222,10 @@ class Pipeline:
                 media = await film(self.upstream, attempt, request, deadline, follow)
                 made = await self.bytes_of(media, provider, "video/")
         if isinstance(made, Media) and not isinstance(request, ImageRequest):
-            usage = await asyncio.to_thread(_measure, call, made, call.model, admission)  # decodes headers of media
+            try:
+                usage = await asyncio.to_thread(_measure, call, made, call.model, admission)  # decodes headers of media
+            except BadRequest:
+                raise unreadable("a file that cannot be played", provider) from None
         else:
             usage = _measure(call, made, call.model, admission)
         name = admission.served_by.name

@@ -25,6 +25,9 @@ from openpollen.outbound.connection import Response
 from openpollen.providers.adapter import FrameDecoder
 from openpollen.providers.failures import Failure
 
+#: The last event of every stream.
+DONE = b"data: [DONE]\n\n"
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -94,7 +97,7 @@ class ChatStream:
                         self._settle(partial=True)
                         settled = True
                         yield self._broken(frame)
-                        yield b"data: [DONE]\n\n"
+                        yield DONE
                         return
                     if frame.done:
                         break
@@ -104,7 +107,7 @@ class ChatStream:
             result = self._settle(partial=False)
             settled = True
             yield b"data: " + self._last(result) + b"\n\n"
-            yield b"data: [DONE]\n\n"
+            yield DONE
         finally:
             if not settled:
                 self._settle(partial=True)

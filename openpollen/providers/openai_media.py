@@ -71,6 +71,7 @@ class _ImageUsage(Struct):
 class _Pictures(Struct):
     data: list[_Picture] = []
     usage: _ImageUsage | None = None
+    note: str | None = None  # our engine host's: what could not be drawn
 
 
 class _Heard(Struct):
@@ -129,7 +130,8 @@ def decode_image(status: int, headers: Mapping[str, str], body: bytes, provider:
     if not assets and not urls:
         raise unreadable("an answer without a picture", provider)
     revised = next((picture.revised_prompt for picture in answer.data if picture.revised_prompt), None)
-    return Media(tuple(assets), tuple(urls), _image_usage(answer.usage, len(assets) + len(urls)), revised)
+    usage = _image_usage(answer.usage, len(assets) + len(urls))
+    return Media(tuple(assets), tuple(urls), usage, revised, answer.note or "")
 
 
 def encode_speech(request: SpeechRequest | MusicRequest, route: Route, provider: Provider) -> Outgoing:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.fakeprovider import TEXT, FakeProvider
 from tests.gateway import NANO, Account, Gateway, dumps, eventually, nano
 from tests.labconfig import ANSWER, IMAGE
@@ -104,6 +106,13 @@ def test_a_key_used_with_another_body_is_a_conflict(payer: Account) -> None:
     assert (error["code"], error["reason"]) == ("CONFLICT", "idempotency_key")
 
 
+def test_a_key_also_replays_what_was_made_with_a_drawn_seed(payer: Account, fake: FakeProvider) -> None:
+    headers = {"Idempotency-Key": "order-8"}
+    first, second = (payer.chat("lab-chat", seed=-1, headers=headers) for _ in range(2))
+    assert first.headers["x-seed"] == second.headers["x-seed"]
+    assert len(fake.requests) == 1
+
+
 def test_keys_belong_to_an_account_and_an_endpoint(gateway: Gateway, payer: Account, fake: FakeProvider) -> None:
     headers = {"Idempotency-Key": "order-3"}
     payer.chat("lab-chat", headers=headers)
@@ -138,30 +147,40 @@ def test_a_stream_is_replayed_whole(payer: Account, fake: FakeProvider) -> None:
     assert len(fake.requests) == 1
 
 
+@pytest.mark.parametrize("early", [True, False])
 def test_a_paid_picture_whose_caller_left_is_given_to_the_next_same_request_once(
-    payer: Account, fake: FakeProvider
+    payer: Account, fake: FakeProvider, early: bool
 ) -> None:
-    body = {"model": "lab-image-slow", "prompt": "a lost picture", "size": "64x64"}
-    headers = {"Authorization": f"Bearer {payer.key}", "Content-Type": "application/json"}
-    connection = payer.gateway.connect()
-    connection.request("POST", "/v1/images/generations", dumps(body), headers)
-    eventually(lambda: fake.requests or None, "the request at the host")
-    connection.close()
-    payer.rows(1)
-    again = eventually(
-        lambda: next(
-            (r for r in [payer.post("/v1/images/generations", body)] if "x-delivered-again" in r.headers), None
-        )
-        if len(fake.requests) == 1
-        else None,
-        "the kept picture",
-    )
+    body = {"model": "lab-image-slow", "prompt": "a lost picture", "size": "64x64", "seed": -1}
+    leave(payer, fake, "POST", "/v1/images/generations", body)
+    if not early:
+        payer.rows(1)  # it is paid and all but kept
+    again = payer.post("/v1/images/generations", body)
+    assert again.headers["x-delivered-again"] == "true"
     assert again.json["data"][0]["b64_json"]
     assert len(fake.requests) == 1
     assert payer.balance == NANO - IMAGE
     third = payer.post("/v1/images/generations", body)
     assert "x-delivered-again" not in third.headers
     assert nano(payer.rows(2)[0]["cost_usd"]) == IMAGE
+
+
+def test_a_get_that_broke_off_is_not_paid_twice(payer: Account, fake: FakeProvider) -> None:
+    target = "/image/a%20lost%20picture?model=lab-image-slow&width=64&height=64"
+    leave(payer, fake, "GET", target)
+    assert payer.get(target).headers["x-delivered-again"] == "true"
+    assert payer.get(target).headers["x-cache"] == "HIT"
+    assert len(fake.requests) == 1
+    assert payer.balance == NANO - IMAGE
+
+
+def leave(payer: Account, fake: FakeProvider, method: str, target: str, body: object = None) -> None:
+    """Sends a request and hangs up when the host has it."""
+    headers = {"Authorization": f"Bearer {payer.key}", "Content-Type": "application/json"}
+    connection = payer.gateway.connect()
+    connection.request(method, target, dumps(body) if body else None, headers)
+    eventually(lambda: bool(fake.requests), "the request at the host")
+    connection.close()
 
 
 def test_a_waiting_repeat_does_not_hold_up_others(payer: Account) -> None:

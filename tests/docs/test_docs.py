@@ -47,7 +47,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 def shell_lines() -> Iterator[tuple[str, list[str]]]:
     """Every command of the shell blocks as words, variables before it left out."""
     for where, block in blocks("bash"):
-        for line in block.replace("\\\n", " ").splitlines():
+        for line in re.findall(r"(?:'[^']*'|[^'\n])+", block.replace("\\\n", " ")):  # quotes may span lines
             words = shlex.split(line, comments=True)
             while words and re.match(r"^[A-Z_]+=", words[0]):
                 words.pop(0)

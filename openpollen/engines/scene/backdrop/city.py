@@ -158,7 +158,7 @@ def _front_face(
     key: int,
 ) -> None:
     h, w = camera.h, camera.w
-    inner, outer = STREET / z, (STREET + 5) / z
+    inner, outer = STREET / z, (STREET + 3.4) / z
     left, right = (0.5 * w / h + side * inner, 0.5 * w / h + side * outer)
     x0, x1 = sorted((int(left * h), int(right * h)))
     x0, x1 = max(0, x0), min(w, x1)
