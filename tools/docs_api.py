@@ -28,8 +28,9 @@ Written by `make docs` from `openpollen/api/routes.py`. Paths in one cell are th
 _PARAMETERS_HEAD = """# Parameters
 
 They come as JSON, as form fields or in the query string, under the same rules. `null` is absent, unknown names are
-ignored, yes and no are `true`/`1`/`yes` and `false`/`0`/`no`. A chat's further OpenAI fields are sent on as they are. A size, a duration or a
-seed outside the range of what serves is answered as [honoured or told](../concepts/honoured-or-told.md) says.
+ignored, yes and no are `true`/`1`/`yes` and `false`/`0`/`no`. A chat's further OpenAI fields are sent on as they are. A
+size, a duration or a seed outside the range of what serves is answered as
+[honoured or told](../concepts/honoured-or-told.md) says.
 """
 
 _ERRORS_HEAD = """# Errors

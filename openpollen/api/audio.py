@@ -43,7 +43,7 @@ class AudioApi:
     async def audio(self, exchange: Exchange) -> None:
         """GET /audio/{text}: speech, or music when the model makes music."""
         caller = await self._calls.authentication.caller(exchange)
-        values: dict[str, Any] = {"seed": 0, **exchange.query, "input": exchange.args["text"]}
+        values: dict[str, Any] = {**exchange.query, "input": exchange.args["text"]}
         await self._calls.respond(exchange, self.prepare(exchange, caller, values, "audio"), _sound)
 
     async def speech(self, exchange: Exchange) -> None:
@@ -91,7 +91,9 @@ class AudioApi:
 
     def prepare(self, exchange: Exchange, caller: Caller, values: Mapping[str, Any], endpoint: Endpoint) -> Call:
         """The call that a request for speech or music asks for. Raises BadRequest."""
-        params, sent = parse(SpeechParams, values)
+        params, sent = parse(SpeechParams, {"seed": 0, **values} if endpoint == "audio" else values)
+        if endpoint == "audio" and params.seed == 0:
+            sent -= {"seed"}  # the default of this route
         text = (params.input or "").strip()
         if not text:
             raise invalid("input", "is required: the text to speak, or the music to make")

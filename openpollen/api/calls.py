@@ -21,7 +21,7 @@ from openpollen.api.exchange import ClientGone, Exchange
 from openpollen.api.params import invalid
 from openpollen.catalog.registry import Registry
 from openpollen.core.assets import ImageRequest, VideoRequest
-from openpollen.core.errors import BadRequest, GatewayError
+from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability, Model
 from openpollen.core.money import format_pollen, parse_pollen
 from openpollen.generation.admit import Admission

@@ -92,6 +92,8 @@ class ImagesApi:
     ) -> Call:
         """The call that a GET asks for: a picture, or a video when the model makes videos. Raises BadRequest."""
         params, sent = parse(ImageParams, {"seed": 0, **values})
+        if params.seed == 0:
+            sent -= {"seed"}  # the default of these routes
         prompt = checked_prompt(params.prompt or "")
         resolved = self._calls.registry.resolve(params.model, endpoint)
         images = await self._sources.images(params.image)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from openpollen.catalog.registry import Registry, Serving
 from openpollen.core.assets import (
@@ -65,10 +65,33 @@ SOFT = VENDOR_FIELDS | frozenset(
 #: Parameters that are ours alone or that every wire carries in its own way; no adapter is asked about them.
 _OURS = frozenset({"model", "prompt", "input", "messages", "stream", "max_cost", "no-cache", "safe", "enhance", "file"})
 
-#: What the built-in chat engine reads; its wire carries more.
+#: Fields of request types, and the parameters that reach a provider through them.
+_SPELLED = {
+    "images": ("image",),
+    "seconds": ("seconds", "duration"),
+    "width": ("width", "size"),
+    "format": ("format", "response_format"),
+}
+
+
+def _carried(kind: type[Struct]) -> frozenset[str]:
+    return frozenset(name for field in kind.__struct_fields__ for name in _SPELLED.get(field, (field,)))
+
+
+#: What a request of each kind can carry at all, whatever a host takes for its other kinds.
+_CARRIED = {
+    Capability.IMAGE: _carried(ImageRequest),
+    Capability.EDIT: _carried(ImageRequest),
+    Capability.VIDEO: _carried(VideoRequest),
+    Capability.SPEECH: _carried(SpeechRequest),
+    Capability.MUSIC: _carried(MusicRequest),
+    Capability.TRANSCRIPTION: _carried(TranscriptionRequest) | {"response_format"},
+}
+#: What the built-in engines read of chats, and what they do not of the rest; their wire carries more.
 _LOCAL_CHAT = frozenset(ChatBody.__struct_fields__)
 #: What is heard for it beside that, in answers that are not streamed (see ``voice``).
 _LOCAL_VOICE = _LOCAL_CHAT | {"modalities", "audio"}
+_LOCAL_DEAF = {Capability.SPEECH: {"instructions"}, Capability.EDIT: {"quality", "negative_prompt"}}
 
 #: Inlined pictures and recordings: their tokens are bounded by their own rules, not by the length of their base64.
 _DATA = re.compile(rb"[A-Za-z0-9+/=_-]{1024,}")
@@ -216,10 +239,7 @@ def _attempts(call: Call, serving: Serving, adapters: Mapping[str, Adapter], eng
         adapter = adapters.get(provider.wire)
         if adapter is None:
             raise InternalError(f"No adapter speaks the wire {provider.wire!r}.")
-        heard = adapter.params(call.capability, provider, route)
-        if engine.local and call.capability is Capability.CHAT:
-            heard &= _LOCAL_CHAT if call.shape == "stream" else _LOCAL_VOICE
-        unheard = sent - heard
+        unheard = sent - _heard(adapter.params(call.capability, provider, route), call, engine)
         hard = unheard - SOFT
         if hard:
             refused = refused or hard
@@ -234,3 +254,12 @@ def _attempts(call: Call, serving: Serving, adapters: Mapping[str, Adapter], eng
             details={"parameters": sorted(refused)},
         )
     return tuple(out)
+
+
+def _heard(params: frozenset[str], call: Call, engine: Model) -> frozenset[str]:
+    """Of the parameters that a host takes, those that a request of this kind carries and a built-in engine reads."""
+    if call.capability is Capability.CHAT:
+        local = _LOCAL_CHAT if call.shape == "stream" else _LOCAL_VOICE
+        return params & local if engine.local else params
+    heard = params & _CARRIED.get(call.capability, params)
+    return heard - _LOCAL_DEAF.get(call.capability, set()) if engine.local else heard

@@ -39,8 +39,8 @@ class Database:
     """One SQLite file, shared by any number of processes. Build it with ``Database.open``; ``close`` ends its
     threads."""
 
-    def __init__(self, path: Path, *, commit_gap: float = 0.002, busy_seconds: float = 5.0) -> None:
-        """``commit_gap`` is the least time between two commits, in seconds: it gathers writes that come in a stream.
+    def __init__(self, path: Path, *, commit_gap: float = 0.004, busy_seconds: float = 5.0) -> None:
+        """``commit_gap`` is the least time between two commits under load, in seconds: it gathers writes that come in a stream.
         ``busy_seconds`` is how long a write waits for other processes."""
         self.path = path
         self._engine = create_engine(
@@ -50,7 +50,7 @@ class Database:
         self._writer = Writer(self._engine, busy_seconds=busy_seconds, commit_gap=commit_gap)
 
     @classmethod
-    def open(cls, folder: Path, *, commit_gap: float = 0.002, busy_seconds: float = 5.0) -> Database:
+    def open(cls, folder: Path, *, commit_gap: float = 0.004, busy_seconds: float = 5.0) -> Database:
         """Opens the database of a data folder, making folder, file and tables where they are missing.
 
         Raises ServiceUnavailable when the folder cannot be written or the file belongs to a newer version of the
