@@ -90,6 +90,7 @@ class FakeProvider:
         self.bill: list[Charge] = []
         self.connections = 0
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.film = b"\0\0\0\x18ftypmp42fake video of no frames"  # a test may put a real one here
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fake provider", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -241,7 +242,7 @@ class FakeProvider:
             return answer(200, {"id": job_id, "object": "video.deleted", "deleted": True})
         if path.endswith("/content"):
             self.bill.append(Charge("videos", job["mode"], units=1))
-            return answer(200, b"\0\0\0\x18ftypmp42fake video of no frames", "video/mp4")
+            return answer(200, self.film, "video/mp4")
         job["polls"] += 1
         return answer(200, {"id": job_id, "object": "video"} | job_state(job["mode"], job["polls"]))
 

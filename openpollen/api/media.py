@@ -50,7 +50,7 @@ class MediaApi:
         else:
             stored, data = await self._store.get(media_id)
         headers = _headers(stored)
-        if exchange.headers.get("if-none-match") == headers["etag"]:
+        if _known(exchange.headers.get("if-none-match", ""), headers["etag"]):
             await exchange.answer(304, b"", stored.content_type, headers)
             return
         if exchange.method == "HEAD":
@@ -130,6 +130,12 @@ def _headers(stored: Stored) -> dict[str, str]:
 
 def _shown_type(stored: Stored) -> str:
     return stored.content_type if is_inline(stored.content_type) else "application/octet-stream"
+
+
+def _known(if_none_match: str, etag: str) -> bool:
+    """Whether the client has the bytes already: one of a list, weak or not, or any (RFC 9110 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or tags == ["*"]
 
 
 def _span(value: str, size: int) -> tuple[int, int] | None:

@@ -139,7 +139,8 @@ class Registry:
         }
         engines = {**LOCAL_ENGINES, Capability.CHAT: chat_model}
         # A picture model that was pulled takes the scene engine's place for new pictures; edits stay with the scene engine.
-        pulled = [m.name for m in catalog.models if m.local and m.can(C.IMAGE) and m.name != LOCAL_ENGINES[C.IMAGE]]
+        shipped = {LOCAL_ENGINES[C.IMAGE], *catalog.operator}
+        pulled = [m.name for m in catalog.models if m.local and m.can(C.IMAGE) and m.name not in shipped]
         if pulled:
             engines[Capability.IMAGE] = pulled[0]
         by_name = {model.name: model for model in catalog.models}
@@ -277,7 +278,9 @@ class _Planner:
         """A local model under its own name, or a persona over the local chat model at the persona's own price."""
         route, provider = live[0]
         if route.operation != "persona":
-            return Serving(model, live, model.price)
+            # An operator's own name for an engine: what serves is told, and the engine's limits count.
+            engine = self._models.get(route.model)
+            return Serving(model, live, model.price, served_by=engine if engine is not model else None)
         engine = self._models[self._engines[C.CHAT]]
         route = msgspec.structs.replace(route, model=engine.routes[0].model)
         return Serving(model, ((route, provider),), model.price, served_by=engine)

@@ -36,6 +36,8 @@ CONTEXT_LENGTH = 8192
 #: Answer length when the caller gives none; a small model does not always find an end by itself.
 DEFAULT_ANSWER_TOKENS = 1024
 #: Small models wander at the usual 1.0.
+#: Small models fall into loops of free text without it; a caller who sets a penalty of their own gets that one alone.
+DEFAULT_REPEAT_PENALTY = 1.1
 DEFAULT_TEMPERATURE = 0.5
 #: A name has at most 64 characters, and a token at least one.
 _NAME_TOKENS = 80
@@ -226,6 +228,12 @@ class _Conversation:
         names = ("top_p", "presence_penalty", "frequency_penalty", "stop", "logit_bias", "logprobs", "top_logprobs")
         given = {name: getattr(body, name) for name in names if getattr(body, name) is not None}
         given["temperature"] = DEFAULT_TEMPERATURE if body.temperature is None else body.temperature
+        # JSON and tool calls repeat by nature, and must be able to copy names out of the request.
+        shaped = body.response_format is not None or bool(body.tools)
+        if body.repetition_penalty is not None:
+            given["repeat_penalty"] = body.repetition_penalty
+        elif body.presence_penalty is None and body.frequency_penalty is None and not shaped:
+            given["repeat_penalty"] = DEFAULT_REPEAT_PENALTY
         given["max_tokens"] = body.token_limit or DEFAULT_ANSWER_TOKENS
         if body.seed is not None and body.seed >= 0:
             given["seed"] = body.seed % 0xFFFFFFFF  # the library's generator takes 32 bits, all ones means random

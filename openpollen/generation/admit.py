@@ -187,11 +187,12 @@ def ceiling_of(request: Request, model: Model, engine: Model, longest_answer: in
             facts = PriceFacts(
                 quality=request.quality, resolution=ceiling.image_resolution(request.width, request.height)
             )
+            by_token = Unit.OUTPUT_IMAGE_TOKEN in model.price.rates
             most = ceiling.image_ceiling(
                 prompt_bytes=len(request.prompt.encode()),
                 n=request.n,
                 references=len(request.images) + (request.mask is not None),
-                image_tokens=model.limits.image_tokens or longest_answer,
+                image_tokens=(model.limits.image_tokens or longest_answer) if by_token else 0,
                 text_tokens=longest_answer if Unit.OUTPUT_TOKEN in model.price.rates else 0,
             )
             return facts, most

@@ -21,6 +21,8 @@ _USUAL = "720p"
 #: The contract's range of a video's seconds, for models that state none of their own.
 _CONTRACT_SECONDS = (1.0, 10.0)
 _SHORTEST_MUSIC, LONGEST_MUSIC = 3.0, 300.0
+#: Frames per second that the built-in video engine makes.
+_LOCAL_FPS = range(8, 61)
 
 
 def parse_size(size: str) -> tuple[int, int]:
@@ -62,6 +64,8 @@ def check_video(request: VideoRequest, model: Model) -> VideoRequest:
         # A local engine starts with its quickest; a provider's usual one is 720p.
         usual = _USUAL if _USUAL in limits.resolutions and not model.local else limits.resolutions[0]
         request = structs.replace(request, resolution=usual)
+    if model.local and request.fps is not None and request.fps not in _LOCAL_FPS:
+        raise BadRequest(f"fps: {model.name} makes {_LOCAL_FPS[0]} to {_LOCAL_FPS[-1]} frames a second.")
     if limits.audio == "never" and request.audio:
         raise BadRequest(f"{model.name} makes silent videos; leave audio out or choose another model.")
     if limits.audio == "always":

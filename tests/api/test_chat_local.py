@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -210,12 +211,17 @@ def test_sampling_that_the_engine_does_not_know_is_told_and_unknown_names_are_no
     assert "x-ignored-parameters" not in user.chat("claude", "Hi", max_tokens=1, nonsense=1, top_p=0.5).headers
 
 
-def test_sound_that_the_engine_cannot_make_is_refused(user: Account) -> None:
-    asked = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "mp3"}}
-    error = user.chat("openai-audio", "Hi", **asked).error
-    assert error["reason"] == "unsupported_parameter"
-    assert "smollm2" in error["message"]
-    assert error["details"]["parameters"] == ["audio", "modalities"]
+def test_a_voice_model_speaks_its_answer(user: Account) -> None:
+    asked = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}, "max_tokens": 6}
+    message = user.chat("openai-audio", "Say hello.", **asked).json["choices"][0]["message"]
+    assert base64.b64decode(message["audio"]["data"]).startswith(b"RIFF")
+    assert message["audio"]["transcript"]
+
+
+def test_get_text_of_a_voice_model_answers_sound(user: Account) -> None:
+    reply = user.get("/text/Say%20hello.?model=openai-audio&max_tokens=6")
+    assert reply.headers["content-type"] == "audio/mpeg"
+    assert len(reply.body) > 2000
 
 
 def content(reply: Any, stream: bool) -> str:

@@ -18,8 +18,8 @@ from ..noise import Rng
 from ..types import Array
 from . import insert, relight, shape
 from .grade import GRADES, graded, tinted
-from .pictures import Picture, decode, decode_mask, resized, working_size
-from .steps import CAN, Step, steps_of
+from .pictures import WORK_PIXELS, Picture, decode, decode_mask, resized, working_size
+from .steps import CAN, Step, default_plan, scenery_of, steps_of
 
 _RESHAPES = frozenset({"rotate", "flip", "crop", "resize", "upscale", "zoom", "combine"})
 ENGINE = "scene"
@@ -38,13 +38,13 @@ def edit(job: EditJob, token: CancelToken) -> ImageMade:
     if min(whole.size) < 8:
         raise BadRequest(f"The image is {whole.size[0]} x {whole.size[1]} pixels; it must be at least 8 x 8")
     resizes = job.width is not None or job.height is not None
-    steps = _with_size(job, len(pictures), resizes)
+    steps, unused = _with_size(job, len(pictures), resizes)
     if job.mask is not None and (resizes or any(s.kind in _RESHAPES for s in steps)):
         raise UnprocessableEntity(
             "A mask cannot be combined with a change of size or shape; send two requests", reason="mask_and_reshape"
         )
     token.check()
-    first = working_size(whole)
+    first = whole if all(s.kind in _RESHAPES for s in steps) else working_size(whole)
     mask = None if job.mask is None else decode_mask(job.mask, whole.size)
     if mask is not None and first is not whole:
         mask = resized(Picture(np.repeat(mask[..., None], 3, axis=2)), *first.size).rgb[..., 0]
@@ -68,16 +68,23 @@ def edit(job: EditJob, token: CancelToken) -> ImageMade:
     )
     if len(pictures) > 1 and not any(s.kind == "combine" for s in steps):
         told.append("only the first image was edited")
-    note = "; ".join(told)
+    if first is not whole:
+        told.append(
+            f"worked on at {first.size[0]} x {first.size[1]} and enlarged back, because the picture has more than "
+            f"{WORK_PIXELS // 1_000_000} megapixels"
+        )
+    if kind == "png" and job.output_format == "jpeg":
+        told.append("returned as PNG, because JPEG has no transparency")
+    note = "; ".join([*told, *dict.fromkeys(unused)])
     return ImageMade(data, mime, result.size[0], result.size[1], seed, note[:1].upper() + note[1:] + ".")
 
 
-def _with_size(job: EditJob, images: int, resizes: bool) -> list[Step]:
-    """The steps of the job; an empty instruction is enough when a size is asked for or images are to be joined."""
+def _with_size(job: EditJob, images: int, resizes: bool) -> tuple[list[Step], list[str]]:
+    """The steps of the job and what to tell of words they do not use; an empty instruction is enough when a size is asked for or images are to be joined."""
     if job.prompt.strip():
-        return steps_of(job.prompt, images)
+        return steps_of(job.prompt, images, job.mask is not None)
     if resizes:
-        return []
+        return [], []
     return steps_of("collage" if images > 1 else job.prompt, images)
 
 
@@ -124,13 +131,16 @@ def _apply(step: Step, picture: Picture, others: list[Picture], mask: Array | No
 
 
 def _added(step: Step, picture: Picture, mask: Array | None, rng: Rng) -> tuple[Picture, str]:
-    """Things to draw, or weather and shows that are asked for in the words of an addition."""
-    from .steps import scenery_of
-
+    """Things to draw, and weather and shows that are asked for in the words of an addition."""
+    told: list[str] = []
     for other in scenery_of(step.value):
         if other.kind in ("weather", "show"):
-            return _apply(other, picture, [], mask, rng)
-    return insert.add_things(picture, step.value, step.place, mask, rng)
+            picture, words = _apply(other, picture, [], mask, rng)
+            told.append(words)
+    if not told or default_plan(step.value).subjects:
+        picture, words = insert.add_things(picture, step.value, step.place, mask, rng)
+        told.append(words)
+    return picture, ", ".join(told)
 
 
 def _reshaped(step: Step, picture: Picture, others: list[Picture]) -> tuple[Picture, str]:

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from openpollen.core.errors import UnprocessableEntity
 
 from ..lexicon import colors
+from ..match import default_matcher
+from ..plan import make_plan
 from ..reading import read
+from ..types import Plan
+from .unused import judge, leftover, means_nothing, passed_over
 
 CAN = (
     "It can restyle (oil, watercolor, pixel art, sketch, neon, vintage, noir, comic, pastel, clay, stained glass), "
@@ -61,6 +65,11 @@ _PLACES = (
     ("back", r"\bin\s+the\s+(?:background|distance)\b"),
     ("centre", r"\b(?:in|at|on)\s+the\s+(?:centre|center|middle)\b"),
 )
+_IMPERATIVE = re.compile(
+    r"^(?:please |also |and |then )*(?:make|turn|change|give|let|have|add|put|draw|paint|colou?r|move|open|close|shrink|"
+    r"grow|enlarge|raise|lower|set|fix|repair|show|dress|undress|cover|fill|extend|expand|outpaint)\b"
+)
+_RESHAPED = re.compile(r"\b(?:make|turn|change|transform|convert|move|dress)\s+(?!it\b|a\b|an\b)")
 _SLIGHT = re.compile(r"\b(?:slightly|a (?:little|bit)|somewhat|subtl[ey]|gently|a touch)\b")
 _STRONG = re.compile(r"\b(?:much|very|a lot|strongly|far|way|extremely|really|heavily|super|more and more)\b")
 _THING = (
@@ -146,32 +155,53 @@ _STICK = re.compile(
 )
 
 
-def steps_of(prompt: str, images: int) -> list[Step]:
-    """The steps an instruction asks for. UnprocessableEntity says what it does not know how to do."""
+def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step], list[str]]:
+    """The steps an instruction asks for, and sentences on its words that no step uses.
+
+    UnprocessableEntity says what it does not know how to do.
+    """
     if not prompt.strip():
         raise UnprocessableEntity(f"The instruction is empty. {CAN}", reason="nothing_to_do")
     texts = [a or b for a, b in _QUOTES.findall(prompt)]
     bare = _QUOTES.sub(" ", prompt).lower()
-    steps: list[Step] = []
-    if images > 1:
-        steps += _combining(bare)
-        bare = _COMBINE.sub(" ", bare) if steps else bare
+    steps = _combining(bare) if images > 1 else []
+    joins = bool(steps)
+    bare = _COMBINE.sub(" ", bare) if joins else bare
+    told: list[str] = []
     unclear: list[str] = []
     for clause in (c.strip() for c in _CLAUSES.split(bare)):
-        found = _clause_steps(clause) if len(clause) > 1 else []
-        if not found and len(clause.split()) > 1 and not texts and not steps:
-            unclear.append(clause)
+        found, rest = _clause_steps(clause) if len(clause) > 1 else ([], "")
         # "put them side by side": with images to join, "put" is no wish for a drawing
-        steps += [s for s in found if s.kind != "add"] if steps and steps[0].kind == "combine" else found
+        found = [s for s in found if s.kind != "add"] if joins else found
+        steps += found
+        if found or joins or (texts and not _RESHAPED.search(clause)):
+            told += _told(clause, rest, found, joins, masked)
+        elif not means_nothing(clause):
+            unclear.append(clause)
     if texts:
         place = next((s.place for s in steps if s.place), "") or _place(bare)
         steps.append(Step("text", " ".join(texts)[:400], place=place))
-    if not steps:
+    if not steps or any(_IMPERATIVE.search(clause) for clause in unclear):
         raise UnprocessableEntity(
             f"The scene engine does not know how to do this to a picture: {'; '.join(unclear) or prompt.strip()[:200]!r}. {CAN}",
             reason="cannot_edit",
         )
-    return steps
+    return steps, told + [f"not used: {clause}" for clause in unclear]
+
+
+def _told(clause: str, rest: str, found: list[Step], joins: bool, masked: bool) -> list[str]:
+    """What to tell of the words of a clause that its steps leave over; UnprocessableEntity when they ask for more."""
+    kinds = frozenset(step.kind for step in found) | ({"add", "combine"} if joins else set()) or frozenset({"text"})
+    used = {step.value for step in found}
+    for step in found:
+        if step.kind in ("add", "background"):
+            plan = default_plan(step.value)
+            used |= {other.value for other in scenery_of(step.value)} | set(plan.unknown)
+            used |= {s.noun for s in plan.subjects} if step.kind == "add" else {plan.setting, plan.time, plan.weather}
+    if kinds & {"add", "text"}:
+        for _, pattern in _PLACES:
+            rest = re.sub(pattern, " ", rest)
+    return judge(leftover(rest, kinds, frozenset(used)), kinds, masked)
 
 
 def _combining(bare: str) -> list[Step]:
@@ -185,27 +215,32 @@ def _combining(bare: str) -> list[Step]:
     return []
 
 
-def _clause_steps(clause: str) -> list[Step]:
+def _clause_steps(clause: str) -> tuple[list[Step], str]:
+    """The steps of one clause, and the clause without the commands that became steps."""
     amount = 0.5 if _SLIGHT.search(clause) else 1.6 if _STRONG.search(clause) else 1.0
-    found = _by_pattern(clause, amount)
+    found, rest = _by_pattern(clause, amount)
     if any(step.kind in ("cutout", "smooth", "grey") for step in found):
-        return found
+        return found, rest
     _refuse(clause)
-    added = None if found else _ADD.search(clause)
-    if added:
+    added = _ADD.search(rest)
+    if added and (not found or default_plan(added["what"]).subjects):
         things = _adding(added["what"].strip())
-        return [*(s for s in scenery_of(clause) if s.kind in ("style", "time")), *things] if things else []
-    tint = _tint(clause)
+        if things:
+            return [*found, *(s for s in scenery_of(clause) if s.kind in ("style", "time")), *things], rest
+        if not found:
+            return [], rest
+    tint = _tint(rest)
     if tint:
-        return [*found, Step("tint", tint, amount)]
+        return [*found, Step("tint", tint, amount)], rest
     scenery = scenery_of(clause)
     known = {(s.kind, s.value) for s in found}
     if any(s.kind == "style" for s in scenery):  # "dark oil painting" is one wish, not two
-        return [*(s for s in found if s.kind in ("rotate", "flip", "upscale", "crop", "resize")), *scenery]
-    return found + [s for s in scenery if (s.kind, s.value) not in known]
+        return [*(s for s in found if s.kind in ("rotate", "flip", "upscale", "crop", "resize")), *scenery], rest
+    return found + [s for s in scenery if (s.kind, s.value) not in known], rest
 
 
-def _by_pattern(clause: str, amount: float) -> list[Step]:
+def _by_pattern(clause: str, amount: float) -> tuple[list[Step], str]:
+    """The steps that fixed phrases name, and the clause without these phrases."""
     found: list[Step] = []
     rest = clause
     for pattern, step in _PATTERNS_COMPILED:
@@ -221,8 +256,8 @@ def _by_pattern(clause: str, amount: float) -> list[Step]:
         if kind == "border":
             value = next((name for name in colors() if re.search(rf"\b{name}\b", clause)), "white")
         found.append(Step(kind, value, amount))
-        rest = rest[: match.start()] + " " + rest[match.end() :]
-    return found
+        rest = rest[: match.start()] + f" {passed_over(pattern, match[0])} " + rest[match.end() :]
+    return found, rest
 
 
 def _refuse(clause: str) -> None:
@@ -249,6 +284,11 @@ def _refuse(clause: str) -> None:
             f"The scene engine cannot change {into['what'].strip()!r} into something else. {CAN}",
             reason="cannot_change_object",
         )
+
+
+def default_plan(what: str) -> Plan:
+    """What can be drawn of the things named in a phrase."""
+    return make_plan(what, "", default_matcher())[0]
 
 
 def _place(text: str) -> str:

@@ -1,0 +1,209 @@
+"""The account API: who one is, what is left, what was used, and keys that make keys."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from tests.gateway import NANO, Account, Gateway, nano
+from tests.labconfig import ANSWER
+
+
+@pytest.fixture
+def owner(gateway: Gateway) -> Account:
+    """An account whose key may manage keys."""
+    return gateway.account(permissions="profile,balance,usage,keys")
+
+
+def child(owner: Account, **body: Any) -> tuple[Account, dict[str, Any]]:
+    reply = owner.post("/api/account/keys", {"name": "child", **body})
+    assert reply.status == 200, reply.text
+    made = reply.json
+    return Account(owner.gateway, owner.id, made["key"], made["id"]), made
+
+
+@pytest.mark.parametrize("base", ["/api/account", "/account"])
+def test_the_profile(owner: Account, base: str) -> None:
+    profile = owner.get(f"{base}/profile").json
+    assert list(profile) == ["name", "email", "githubUsername", "image", "tier", "createdAt", "nextResetAt"]
+    assert (profile["tier"], profile["createdAt"][-1]) == ("microbe", "Z")
+
+
+def test_the_balance_is_the_sum_of_the_buckets(gateway: Gateway) -> None:
+    owner = gateway.account(tier="0.1", crypto="0.2", pack="0.3")
+    assert nano(owner.get("/api/account/balance").json["balance"]) == 600_000_000
+
+
+def test_the_balance_of_a_key_with_a_budget_is_its_budget(gateway: Gateway) -> None:
+    assert nano(gateway.account(budget="0.25").get("/api/account/balance").json["balance"]) == NANO // 4
+
+
+@pytest.mark.parametrize("path", ["profile", "balance", "usage", "usage/daily", "keys"])
+def test_a_permission_that_is_missing_is_403_and_named(gateway: Gateway, path: str) -> None:
+    bare = gateway.key(gateway.account().id, f"user-{gateway._users}", permissions="")
+    error = bare.get(f"/api/account/{path}").error
+    assert (error["code"], error["reason"]) == ("FORBIDDEN", "scope")
+    assert f"account:{path.split('/')[0]}" in error["message"]
+
+
+def test_usage_as_json_and_csv(owner: Account) -> None:
+    for _ in range(3):
+        owner.chat("lab-chat")
+    rows = owner.rows(3)
+    answer = owner.get("/api/account/usage?format=csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"].startswith("attachment")
+    table = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [nano(line["cost_usd"]) for line in table] == [ANSWER] * 3
+    assert list(table[0])[:6] == ["timestamp", "type", "model", "api_key", "api_key_type", "meter_source"]
+    assert [line["model"] for line in table] == [row["model"] for row in rows]
+
+
+def test_the_cursor_of_usage_skips_and_repeats_nothing(owner: Account) -> None:
+    for _ in range(5):
+        owner.chat("lab-chat")
+    every = [row["request_id"] for row in owner.rows(5)]
+    seen: list[str] = []
+    target = "/api/account/usage?limit=2"
+    while True:
+        page = owner.get(target).json
+        seen += [row["request_id"] for row in page["usage"]]
+        if page["next"] is None:
+            break
+        target = f"/api/account/usage?limit=2&before={page['next']}"
+    assert seen == every
+    assert owner.get("/api/account/usage?before=2020-01-01T00:00:00Z").json["usage"] == []
+
+
+def test_usage_by_day(owner: Account) -> None:
+    owner.chat("lab-chat")
+    owner.chat("lab-zero")
+    owner.rows(2)
+    days = owner.get("/api/account/usage/daily").json["usage"]
+    assert {(day["model"], day["requests"], nano(day["cost_usd"])) for day in days} == {
+        ("lab-chat", 1, ANSWER),
+        ("lab-zero", 1, 0),
+    }
+    table = list(csv.DictReader(io.StringIO(owner.get("/api/account/usage/daily?format=csv").text)))
+    assert list(table[0]) == ["date", "model", "meter_source", "requests", "cost_usd"]
+
+
+@pytest.mark.parametrize(
+    "query", ["days=0", "days=91", "limit=0", "limit=50001", "limit=x", "format=xml", "before=yesterday"]
+)
+def test_a_wrong_query_is_400(owner: Account, query: str) -> None:
+    assert owner.get(f"/api/account/usage?{query}").error["code"] == "BAD_REQUEST"
+
+
+def test_the_calling_key_describes_itself(gateway: Gateway) -> None:
+    made = gateway.account(models="flux", budget="0.5", expires_in="3600", permissions="usage")
+    info = made.get("/api/account/key").json
+    assert (info["valid"], info["type"], info["rateLimitEnabled"]) == (True, "secret", False)
+    assert info["permissions"] == {"models": ["flux"], "account": ["usage"]}
+    assert nano(info["pollenBudget"]) == NANO // 2
+    assert 3500 < info["expiresIn"] <= 3600
+    assert gateway.request("GET", "/api/account/key").status == 401
+
+
+def test_a_key_is_made_shown_once_used_and_revoked(owner: Account) -> None:
+    key, made = child(owner, expiresIn=3600, allowedModels=["lab-alias"], pollenBudget=0.25)
+    assert list(made)[:6] == ["id", "key", "name", "type", "prefix", "start"]
+    assert {"expiresAt", "permissions", "pollenBudget"} <= made.keys()
+    assert (made["type"], made["prefix"], made["name"]) == ("secret", "sk_", "child")
+    assert made["permissions"]["models"] == ["lab-chat"]
+    assert key.chat("lab-chat").status == 200
+    assert key.chat("openai").status == 403
+    listed = owner.get("/api/account/keys").json["data"]
+    (entry,) = [entry for entry in listed if entry["id"] == made["id"]]
+    assert made["key"] not in str(listed)
+    assert entry["start"] == made["key"][: len(entry["start"])]
+    assert owner.request("DELETE", f"/api/account/keys/{made['id']}").json == {"success": True}
+    assert key.chat("lab-chat").status == 401
+    assert owner.request("DELETE", f"/api/account/keys/{made['id']}").status == 404
+
+
+def test_the_permission_to_manage_keys_is_never_handed_on(owner: Account) -> None:
+    key, made = child(owner, accountPermissions=["usage", "keys"])
+    assert made["permissions"]["account"] == ["usage"]
+    assert key.get("/api/account/keys").status == 403
+
+
+def test_a_child_gets_no_more_than_its_parent(gateway: Gateway) -> None:
+    parent = gateway.account(permissions="keys,usage", models="lab-chat,flux", budget="0.0003")
+    for body in ({"allowedModels": ["claude"]}, {"pollenBudget": 5}, {"accountPermissions": ["profile"]}):
+        reply = parent.post("/api/account/keys", {"name": "more", **body})
+        if reply.status == 200:  # narrowed, then it must not work
+            key = Account(gateway, parent.id, reply.json["key"], reply.json["id"])
+            assert key.get("/api/account/profile").status == 403
+            assert key.chat("claude").status == 403
+            assert (reply.json["pollenBudget"] or 0) <= 5
+        else:
+            assert reply.status in (400, 403)
+    key, _ = child(parent)
+    assert key.chat("openai").status == 403
+    while key.chat("lab-chat", max_tokens=10).status == 200:
+        pass
+    assert key.chat("lab-chat", max_tokens=10).error["reason"] == "key_budget"
+    assert nano(parent.get("/api/account/key").json["pollenBudget"]) < ANSWER + 120_000
+
+
+def test_a_key_cannot_delete_itself(owner: Account) -> None:
+    reply = owner.request("DELETE", f"/api/account/keys/{owner.key_id}")
+    assert reply.status in (400, 403)
+    assert owner.get("/api/account/profile").status == 200
+
+
+def test_one_account_never_sees_anothers_keys(owner: Account, gateway: Gateway) -> None:
+    other = gateway.account(permissions="keys")
+    assert other.request("DELETE", f"/api/account/keys/{owner.key_id}").status == 404
+    assert owner.key_id not in str(other.get("/api/account/keys").json)
+
+
+def test_a_publishable_key_generates_and_manages_nothing(owner: Account) -> None:
+    page, made = child(owner, type="publishable", accountPermissions=["usage", "keys"])
+    assert made["key"].startswith("pk_")
+    assert made["permissions"] is None or "account" not in made["permissions"]
+    assert page.chat("lab-chat").status == 200
+    assert page.get("/api/account/key").json["rateLimitEnabled"] is True
+    for reply in (page.get("/api/account/keys"), page.post("/api/account/keys", {"name": "k"})):
+        assert (reply.status, reply.error["code"]) == (403, "FORBIDDEN")
+    listed = owner.get("/api/account/keys").json["data"]
+    assert [entry["metadata"]["plaintextKey"] for entry in listed if entry["id"] == made["id"]] == [made["key"]]
+
+
+def test_a_publishable_key_is_limited_and_told_when_to_come_again(owner: Account) -> None:
+    page, _ = child(owner, type="publishable")
+    replies = [page.get("/image/a?model=lab-image&seed=-1") for _ in range(6)]
+    limited = [reply for reply in replies if reply.status == 429]
+    assert replies[0].status == 200
+    assert limited
+    assert limited[0].error["code"] == "RATE_LIMITED"
+    assert int(limited[0].headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": ""},
+        {"name": 5, "type": "secret", "expiresIn": 0},
+        {"name": "k", "type": "public"},
+        {"name": "k", "expiresIn": 31_536_001},
+        {"name": "k", "expiresIn": "soon"},
+        {"name": "k", "pollenBudget": -1},
+        {"name": "k", "pollenBudget": "much"},
+        {"name": "k", "allowedModels": ["no-such-model"]},
+        {"name": "k", "allowedModels": "flux"},
+        {"name": "x" * 1000},
+    ],
+)
+def test_a_key_that_cannot_be_is_400(owner: Account, body: Any) -> None:
+    assert owner.post("/api/account/keys", body).error["code"] == "BAD_REQUEST"
+
+
+def test_answers_of_the_account_are_never_stored(owner: Account) -> None:
+    for path in ("profile", "balance", "usage", "usage/daily", "key", "keys"):
+        assert "no-store" in owner.get(f"/api/account/{path}").headers["cache-control"]
