@@ -28,6 +28,7 @@ Tokens = Annotated[int, Meta(ge=1, le=10_000_000)]
 Side = Annotated[int, Meta(ge=1, le=16384)]
 
 _NOTHING = object()
+TOO_DEEP = BadRequest("The body is nested too deeply.")
 _objects = msgspec.json.Decoder(dict[str, Any])
 _TRUE = {"true", "1", "yes"}
 _FALSE = {"false", "0", "no"}
@@ -207,6 +208,8 @@ def decode_object(body: bytes) -> dict[str, Any]:
         raise BadRequest("The body must be a JSON object.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise BadRequest(f"The body is not valid JSON in UTF-8: {fault}.") from None
+    except RecursionError:
+        raise TOO_DEEP from None
 
 
 def as_bool(value: Any) -> bool:

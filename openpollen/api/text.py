@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from openpollen.accounts.permissions import Caller
 from openpollen.api.calls import Calls, Shape, parse_max_cost
 from openpollen.api.exchange import Exchange
-from openpollen.api.params import ChatParams, TextParams, from_validation, invalid, parse
+from openpollen.api.params import TOO_DEEP, ChatParams, TextParams, from_validation, invalid, parse
 from openpollen.catalog.registry import Endpoint, Resolved
 from openpollen.core.chat import ChatAnswer, ChatRequest
 from openpollen.core.errors import BadGateway, BadRequest
@@ -127,8 +127,12 @@ def read_chat(body: bytes) -> tuple[dict[str, Raw], ChatParams, frozenset[str]]:
         raise BadRequest("The body must be a JSON object.") from None
     except msgspec.DecodeError as fault:
         raise BadRequest(f"The body is not valid JSON: {fault}.") from None
+    except RecursionError:
+        raise TOO_DEEP from None
     try:
         return fields, _params.decode(body), frozenset(fields)
+    except RecursionError:
+        raise TOO_DEEP from None
     except msgspec.ValidationError:
         # Nulls and words for booleans are rare: they take the slower way, which also has the better messages.
         try:

@@ -91,7 +91,7 @@ BODIES: list[tuple[str, Any, str]] = [
     (EDITS, image(image=5), "image"),
     (EDITS, image(image="cat.png"), "image"),
     (EDITS, image(image="ftp://example.org/cat.png"), "image"),
-    (EDITS, image(image="data:image/png;base64,####"), "data URI"),
+    (EDITS, image(image="data:image/png;base64,####"), "base64"),
     (EDITS, image(image="data:image/png;base64,"), "image"),
     (EDITS, image(image="data:text/plain;base64,SGVsbG8="), "picture"),
     (EDITS, image(image=[URI] * 17), "16"),
@@ -101,7 +101,7 @@ BODIES: list[tuple[str, Any, str]] = [
     (EDITS, image(image="http://[::1]/cat.png"), "public"),
     (EDITS, image(image="http://[::ffff:10.0.0.1]/cat.png"), "public"),
     (EDITS, image(image="http://10.1.2.3/cat.png"), "public"),
-    (EDITS, image(image="http://2130706433/cat.png"), "public"),
+    (EDITS, image(image="http://2130706433/cat.png"), "IP address"),
     (EDITS, image(image="https://user:password@example.org/cat.png"), "user"),
     (SPEECH, {"model": "lab-speech"}, "input"),
     (SPEECH, {"model": "lab-speech", "input": ""}, "input"),
@@ -109,7 +109,8 @@ BODIES: list[tuple[str, Any, str]] = [
     (SPEECH, {"model": "lab-speech", "input": "a", "speed": 5}, "speed"),
     (SPEECH, {"model": "lab-speech", "input": "a", "speed": "fast"}, "speed"),
     (SPEECH, {"model": "lab-speech", "input": "a", "response_format": "midi"}, "response_format"),
-    (SPEECH, {"model": "lab-speech", "input": "a", "voice": 7.5, "stream_format": "sse"}, "stream_format"),
+    (SPEECH, {"model": "lab-speech", "input": "a", "voice": 7.5}, "voice"),
+    (SPEECH, {"model": "lab-speech", "input": "a", "stream_format": "sse"}, "stream_format"),
     (SPEECH, {"input": "a", "voice": "darth"}, "alloy"),
     (SPEECH, {"input": "a", "duration": -1, "model": "elevenmusic"}, "duration"),
     (SPEECH, {"input": "a", "duration": 9999, "model": "elevenmusic"}, "duration"),
@@ -164,11 +165,12 @@ RAW: list[tuple[bytes, str]] = [
     (b"\xff\xfe{}", "UTF-8"),
     (b'{"model": "lab-chat", "messages": [{"role": "user", "content": "\xff"}]}', "UTF-8"),
     (b'{"model": "lab-chat", "messages": [{"role": "user", "content": "a"}], "temperature": NaN}', "JSON"),
-    (b'{"model": "lab-chat", "messages": [{"role": "user", "content": "a"}], "temperature": 1e999}', "temperature"),
+    (b'{"model": "lab-chat", "messages": [{"role": "user", "content": "a"}], "temperature": 1e999}', "out of range"),
     (b"{'model': 'lab-chat'}", "JSON"),
     (b'{"model": "lab-chat"} trailing', "JSON"),
     (b"[" * 100_000, "JSON"),
-    (b'{"a":' * 5000, "JSON"),
+    (b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested"),
+    (b'{"model": "lab-chat", "messages": ' + b"[" * 5000 + b"]" * 5000 + b"}", "nested"),
     (b"model=lab-chat&prompt=a", "JSON"),
 ]
 
@@ -204,7 +206,7 @@ def test_a_wrong_address(account: Account, fake: FakeProvider, target: str, word
 @pytest.mark.parametrize(("body", "word"), RAW)
 @pytest.mark.parametrize("path", [CHAT, IMAGES])
 def test_a_body_that_is_no_json(account: Account, path: str, body: bytes, word: str) -> None:
-    if path == CHAT or word == "JSON":
+    if path == CHAT or word in ("JSON", "nested"):  # a picture knows no temperature
         check(account.request("POST", path, body=body, headers={"Content-Type": "application/json"}), word)
 
 
@@ -288,12 +290,20 @@ def test_prompts_of_any_kind_are_drawn(user: Account) -> None:
 
 
 def test_odd_texts_are_answered(user: Account) -> None:
-    for text in ("🙂", "x" * 10_000, "\u0000", ""):
-        reply = user.chat("smollm2", text, max_tokens=2)
-        assert reply.status in (200, 400), reply.text
-        if reply.status == 400:
-            assert reply.error["message"]
-    assert user.get("/audio/%F0%9F%99%82").status in (200, 400, 422)
+    for text in ("🙂", "\u0000", "\u202e", ""):
+        assert user.chat("smollm2", text, max_tokens=2).status == 200
+    assert user.chat("lab-zero", "x" * 10_000).status == 200
+    check(user.chat("smollm2", "one two " * 10_000), "8,192")
+
+
+@pytest.mark.parametrize("text", ["🙂", "...", "漢字"])
+def test_speech_of_what_cannot_be_said_is_silent_or_told(user: Account, text: str) -> None:
+    reply = user.get(f"/audio/{quote(text)}")
+    if reply.status == 200:
+        assert reply.headers["content-type"] == "audio/mpeg"
+    else:
+        assert reply.status in (400, 422)
+        assert reply.error["message"]
 
 
 def test_nulls_are_absent_and_of_repeated_names_the_last_counts(user: Account, fake: FakeProvider) -> None:

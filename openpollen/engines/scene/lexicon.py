@@ -67,14 +67,15 @@ def plain_words() -> frozenset[str]:
 
 
 @cache
+def instruction_words() -> frozenset[str]:
+    """Words of an editing instruction that ask for nothing by themselves."""
+    return frozenset(_toml("scene")["instruction"]["words"].split())
+
+
+@cache
 def english() -> dict[str, tuple[Meaning, ...]]:
-    (
-        """""
-        Phrase in lower case -> its meanings. A phrase of scenery never names a drawing as well, so the sun stays a
-        sun.
-    """
-        ""
-    )
+    """Phrase in lower case -> its meanings. A phrase of scenery never names a drawing as well, so the sun stays a
+    sun."""
     scene = _toml("scene")
     found: dict[str, list[Meaning]] = {}
     for section, kind in _SECTIONS.items():
@@ -186,13 +187,8 @@ _ENGLISH_FUNCTION = frozenset(
 
 
 def detect(words: list[str]) -> Language | None:
-    (
-        """""
-        The built-in language whose function and vocabulary words cover most of `words`; None when English does as
-        well.
-    """
-        ""
-    )
+    """The built-in language whose function and vocabulary words cover most of `words`; None when English does as
+    well."""
 
     def score(function: frozenset[str], known: Any) -> float:
         return sum(1.5 * (w in function) + (w in known) for w in words)

@@ -1,10 +1,4 @@
-(
-    """""
-    From a prompt to a plan: which subjects, how many, in what colour and relation, in which setting, light and
-    style.
-"""
-    ""
-)
+"""From a prompt to a plan: which subjects, how many, in what colour and relation, in which setting, light and style."""
 
 from __future__ import annotations
 
@@ -363,13 +357,8 @@ def _implied_setting(subjects: list[Subject], extra: frozenset[str], weather: st
 
 
 def _suited(subjects: list[Subject], setting: str, extra: frozenset[str]) -> Iterator[Subject]:
-    (
-        """""
-        Subjects as they are in this setting: in space all drift, on dry land a fish is set down, in snow pines are
-        white.
-    """
-        ""
-    )
+    """Subjects as they are in this setting: in space all drift, on dry land a fish is set down, in snow pines are
+    white."""
     wet = setting in ("underwater", "sea", "beach")
     if setting == "snow":
         subjects = [replace(s, key=_IN_SNOW.get(s.key, s.key)) for s in subjects]

@@ -22,6 +22,7 @@ from .pictures import WORK_PIXELS, Picture, decode, decode_mask, resized, workin
 from .steps import CAN, Step, default_plan, scenery_of, steps_of
 
 _RESHAPES = frozenset({"rotate", "flip", "crop", "resize", "upscale", "zoom", "combine"})
+_AT_FULL_SIZE = _RESHAPES - {"combine"}
 ENGINE = "scene"
 
 
@@ -44,15 +45,8 @@ def edit(job: EditJob, token: CancelToken) -> ImageMade:
             "A mask cannot be combined with a change of size or shape; send two requests", reason="mask_and_reshape"
         )
     token.check()
-    first = whole if all(s.kind in _RESHAPES for s in steps) else working_size(whole)
     mask = None if job.mask is None else decode_mask(job.mask, whole.size)
-    if mask is not None and first is not whole:
-        mask = resized(Picture(np.repeat(mask[..., None], 3, axis=2)), *first.size).rgb[..., 0]
-    result, told = _run(steps, first, [working_size(p) for p in pictures[1:]], mask, rng, token)
-    if mask is not None:
-        result = _masked(first, result, mask)
-    if result.size == first.size and first is not whole:
-        result = resized(result, *whole.size)
+    result, told = _worked(steps, pictures, mask, rng, token)
     if resizes:
         result = shape.fitted(result, *_target(job, result))
     _refuse_unchanged(whole, result)
@@ -68,11 +62,6 @@ def edit(job: EditJob, token: CancelToken) -> ImageMade:
     )
     if len(pictures) > 1 and not any(s.kind == "combine" for s in steps):
         told.append("only the first image was edited")
-    if first is not whole:
-        told.append(
-            f"worked on at {first.size[0]} x {first.size[1]} and enlarged back, because the picture has more than "
-            f"{WORK_PIXELS // 1_000_000} megapixels"
-        )
     if kind == "png" and job.output_format == "jpeg":
         told.append("returned as PNG, because JPEG has no transparency")
     note = "; ".join([*told, *dict.fromkeys(unused)])
@@ -80,7 +69,7 @@ def edit(job: EditJob, token: CancelToken) -> ImageMade:
 
 
 def _with_size(job: EditJob, images: int, resizes: bool) -> tuple[list[Step], list[str]]:
-    """The steps of the job and what to tell of words they do not use; an empty instruction is enough when a size is asked for or images are to be joined."""
+    """The steps of the job and what to tell of unused words; no words are needed when a size is asked for or images are joined."""
     if job.prompt.strip():
         return steps_of(job.prompt, images, job.mask is not None)
     if resizes:
@@ -94,6 +83,31 @@ def _target(job: EditJob, picture: Picture) -> tuple[int, int]:
     return width, job.height or max(16, round(h * width / w))
 
 
+def _worked(
+    steps: list[Step], pictures: list[Picture], mask: Array | None, rng: Rng, token: CancelToken
+) -> tuple[Picture, list[str]]:
+    """The first picture after the steps. Its shape changes at full size; all else is done at a size that is affordable."""
+    ahead = next((i for i, step in enumerate(steps) if step.kind not in _AT_FULL_SIZE), len(steps))
+    whole, told = _run(steps[:ahead], pictures[0], [], None, rng, token)
+    if ahead == len(steps):
+        return whole, told or ["changed the size"]
+    first = working_size(whole)
+    if mask is not None and first is not whole:
+        mask = resized(Picture(np.repeat(mask[..., None], 3, axis=2)), *first.size).rgb[..., 0]
+    result, more = _run(steps[ahead:], first, [working_size(p) for p in pictures[1:]], mask, rng, token)
+    if mask is not None:
+        result = _masked(first, result, mask)
+    told += more
+    if first is not whole:
+        back = result.size == first.size
+        result = resized(result, *whole.size) if back else result
+        told.append(
+            f"worked on at {first.size[0]} x {first.size[1]}{' and enlarged back' if back else ''}, because the picture has "
+            f"more than {WORK_PIXELS // 1_000_000} megapixels"
+        )
+    return result, told
+
+
 def _run(
     steps: list[Step], picture: Picture, others: list[Picture], mask: Array | None, rng: Rng, token: CancelToken
 ) -> tuple[Picture, list[str]]:
@@ -102,7 +116,7 @@ def _run(
         token.check()
         picture, words = _apply(step, picture, others, mask, rng)
         told.append(words)
-    return picture, told or ["changed the size"]
+    return picture, told
 
 
 def _apply(step: Step, picture: Picture, others: list[Picture], mask: Array | None, rng: Rng) -> tuple[Picture, str]:

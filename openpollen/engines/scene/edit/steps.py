@@ -191,7 +191,8 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
 
 def _told(clause: str, rest: str, found: list[Step], joins: bool, masked: bool) -> list[str]:
     """What to tell of the words of a clause that its steps leave over; UnprocessableEntity when they ask for more."""
-    kinds = frozenset(step.kind for step in found) | ({"add", "combine"} if joins else set()) or frozenset({"text"})
+    joining = ("add", "combine") if joins else ()
+    kinds = frozenset([*(step.kind for step in found), *joining]) or frozenset(["text"])
     used = {step.value for step in found}
     for step in found:
         if step.kind in ("add", "background"):

@@ -7,24 +7,9 @@ from dataclasses import dataclass
 
 from openpollen.core.errors import UnprocessableEntity
 
+from ..lexicon import instruction_words
 from ..reading import Piece, read
 
-# grammar, politeness, and the words for the picture as a whole
-_EMPTY = frozenset(
-    """
-    a an the this that these those it its his her their my your our i you me we us is are was be been being am has have
-    do does can could would should will shall and or but then than as so also just only even too very really quite much
-    more most less least at of for from to up down by with in into on onto over like look looks looking feel feels please
-    now here there some any all every everything whole entire full bit little lot slightly somewhat touch far way
-    extremely heavily super subtly subtle gently strongly again still image picture photo photograph photographs pictures
-    photos images scene painting drawing landscape scenery view style styled restyle relight version thing mood atmosphere time weather effect filter light
-    lighting lights colour colours color colors tone tones tint tinted colorize colourize colorise colourise hue cast wash side half part make turn change
-    transform convert apply give add put insert include place draw paint set take let want need get create show render
-    use using go bring cover fill keep if not no through day hour write text words word caption title label letters saying says say written
-    resolution size quality larger bigger pixels px degrees degree percent times x one two
-    first second other 2nd sticker logo together next each thanks thank kindly season them both
-    """.split()
-)
 # words that only some steps answer
 _MEANT: dict[str, frozenset[str]] = {
     "time": frozenset({"sky"}),
@@ -33,7 +18,9 @@ _MEANT: dict[str, frozenset[str]] = {
     "blur background": frozenset({"background", "backdrop", "surroundings"}),
     "background": frozenset({"background", "different", "replace", "new", "swap"}),
     "cutout": frozenset({"background", "remove", "transparent"}),
-    "combine": frozenset({"blend", "mix", "merge", "join", "combine", "stack", "overlay", "superimpose", "paste", "cross"}),
+    "combine": frozenset(
+        {"blend", "mix", "merge", "join", "combine", "stack", "overlay", "superimpose", "paste", "cross"}
+    ),
     "vignette": frozenset({"corner", "corners", "edge", "edges"}),
     "border": frozenset({"edge", "edges", "thick", "thin"}),
     "flip": frozenset({"left", "right", "top", "bottom", "horizontally", "horizontal", "vertically", "vertical"}),
@@ -87,7 +74,8 @@ def leftover(rest: str, kinds: frozenset[str], values: frozenset[str]) -> Unused
     things = [
         p
         for p in pieces
-        if "add" not in kinds and (p.text.removesuffix("'s") in pointed or (p.of("noun") and not kinds & {"text", "background"}))
+        if "add" not in kinds
+        and (p.text.removesuffix("'s") in pointed or (p.of("noun") and not kinds & {"text", "background"}))
     ]
     thing = things[0].text if things else ""
     return Unused(thing, tuple(p.text for p in pieces if p.text != thing), position)
@@ -95,7 +83,11 @@ def leftover(rest: str, kinds: frozenset[str], values: frozenset[str]) -> Unused
 
 def _spent(piece: Piece, kinds: frozenset[str], used: frozenset[str]) -> bool:
     """Whether a step used a piece, or there was nothing to use in it."""
-    if piece.kind == "mark" or piece.text.isdigit() or all(w in _EMPTY or w in used for w in piece.text.split()):
+    if (
+        piece.kind == "mark"
+        or piece.text.isdigit()
+        or all(w in instruction_words() or w in used for w in piece.text.split())
+    ):
         return True
     if any(m.value in used for m in piece.meanings):
         return True
@@ -120,7 +112,7 @@ def judge(unused: Unused, kinds: frozenset[str], masked: bool) -> list[str]:
                 reason="cannot_change_object",
             )
         told.append(f"changed the whole picture, not only “{unused.thing}”")
-    if unused.position:
+    if unused.position and not masked:
         told.append(
             f"placed freely, because where “{unused.position}” is cannot be seen (a mask, “left”, “right” or “in the sky” is)"
         )
