@@ -236,7 +236,7 @@ def worker_name(pid: int) -> str:
 
 
 def allowed_hosts(settings: Settings, url: str) -> frozenset[str]:
-    """The host names that requests may carry (decision 1): loopback, this machine's, the public addresses', the listed."""
+    """The host names that requests may carry (rule 1): loopback, this machine's, the public addresses', the listed."""
     hosts = {"localhost", "127.0.0.1", "::1", socket.gethostname().lower()}
     with contextlib.suppress(OSError):
         hosts.update(str(entry[4][0]) for entry in socket.getaddrinfo(socket.gethostname(), None))

@@ -25,6 +25,8 @@ T = TypeVar("T")
 START_S = 60.0
 SETTLE_S = 5.0
 NANO = 1_000_000_000
+#: The last line of what ``serve`` says, on later starts and on the first.
+_BANNER_ENDS = ("keys: polli admin", "-o hello.mp3")
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class Gateway:
             return json.loads(file.read_text())["url"] if file.exists() else None
 
         self.url = eventually(ready, "server.json", START_S)
-        eventually(lambda: "ready at" in self.output, "the banner")
+        eventually(lambda: any(end in self.output for end in _BANNER_ENDS), "the banner")
 
     def stop(self) -> float:
         """SIGTERM; the seconds until it had stopped."""

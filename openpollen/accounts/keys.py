@@ -1,7 +1,7 @@
 """API keys as rows: make, find, list, revoke. Every function runs inside a transaction of the caller and takes its
 connection first.
 
-A child key never exceeds its parent (decision 31): it is narrowed at use, and it ends with its parent. Of a secret
+A child key never exceeds its parent (rule 31): it is narrowed at use, and it ends with its parent. Of a secret
 key only the hash is stored; a publishable key is public and stays readable.
 """
 

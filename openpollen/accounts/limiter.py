@@ -1,4 +1,4 @@
-"""What a publishable key may spend of its owner's pollen (decision 32): a little at a time for each client, and so
+"""What a publishable key may spend of its owner's pollen (rule 32): a little at a time for each client, and so
 much a day in all.
 
 For each key and client address a bucket of 0.1 pollen refills at 1 pollen an hour, and one call runs at a time. The

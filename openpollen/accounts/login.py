@@ -1,4 +1,4 @@
-"""One-time sign-in links (decision 41): 128 random bits, stored hashed, for 10 minutes, used once."""
+"""One-time sign-in links (rule 41): 128 random bits, stored hashed, for 10 minutes, used once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who calls, and every "may this caller ..." rule (decisions 10, 31-33). ``docs/reference/permissions.md`` says the
+"""Who calls, and every "may this caller ..." rule (rules 10, 31-33). ``docs/reference/permissions.md`` says the
 same in a table."""
 
 from __future__ import annotations

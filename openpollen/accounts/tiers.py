@@ -1,4 +1,4 @@
-"""Tiers: how much free pollen an account is topped up to each hour (decision 29). A refill is a floor; unused pollen
+"""Tiers: how much free pollen an account is topped up to each hour (rule 29). A refill is a floor; unused pollen
 never stacks.
 
 Refills are worked out when they matter: an account is topped up on its first call of an hour, once, by a unique key.

@@ -1,4 +1,4 @@
-"""Speech, music and transcription: GET /audio, POST /v1/audio/speech and /v1/audio/transcriptions (decision 18)."""
+"""Speech, music and transcription: GET /audio, POST /v1/audio/speech and /v1/audio/transcriptions (rule 18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who calls: the key of a request and the address it comes from (decisions 1, 5, 32)."""
+"""Who calls: the key of a request and the address it comes from (rules 1, 5, 32)."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Calls:
         enhance: bool = False,
         safe: bool = False,
     ) -> Call:
-        """A call of this exchange. A seed of -1 is drawn here and told in ``x-seed`` (decision 9)."""
+        """A call of this exchange. A seed of -1 is drawn here and told in ``x-seed`` (rule 9)."""
         call = Call(
             id=exchange.id,
             caller=caller,
@@ -158,7 +158,7 @@ class Calls:
                 await keep()
 
     async def estimate(self, call: Call) -> dict[str, Any]:
-        """What a call can cost, without running it (decision 21)."""
+        """What a call can cost, without running it (rule 21)."""
         admission = self.pipeline.admit(call)
         return {
             "currency": "pollen",

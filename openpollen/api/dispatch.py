@@ -42,7 +42,7 @@ class Lifespan(Protocol):
 
 
 class Application:
-    """Serves ``routes``. ``hosts`` are the names it answers to (decision 1); ``None`` answers to every Host."""
+    """Serves ``routes``. ``hosts`` are the names it answers to (rule 1); ``None`` answers to every Host."""
 
     def __init__(self, routes: Iterable[Route], lifespan: Lifespan, hosts: frozenset[str] | None) -> None:
         self._exact: dict[str, dict[str, Route]] = {}

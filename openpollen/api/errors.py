@@ -1,4 +1,4 @@
-"""The one error envelope (decision 7): ``{status, success: false, error: {code, message, requestId, timestamp, ...}}``."""
+"""The one error envelope (rule 7): ``{status, success: false, error: {code, message, requestId, timestamp, ...}}``."""
 
 from __future__ import annotations
 

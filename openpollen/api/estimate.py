@@ -1,4 +1,4 @@
-"""POST /v1/estimate: what a call would cost at most, without running it (decision 21)."""
+"""POST /v1/estimate: what a call would cost at most, without running it (rule 21)."""
 
 from __future__ import annotations
 

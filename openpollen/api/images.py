@@ -156,7 +156,7 @@ class ImagesApi:
         )
 
     async def _listed(self, call: Call, result: Result) -> Answer:
-        """OpenAI's list, each picture as bytes, as a public address, or both (decision 11)."""
+        """OpenAI's list, each picture as bytes, as a public address, or both (rule 11)."""
         assert isinstance(result.made, Media)
         data: list[dict[str, Any]] = []
         for asset in result.made.assets:
@@ -231,7 +231,7 @@ def image_request(
 
 
 def video_request(params: ImageParams, prompt: str, images: tuple[Asset, ...], sent: frozenset[str]) -> VideoRequest:
-    """The request for a video as the parameters say. A given aspectRatio beats a size nobody gave (decision 13)."""
+    """The request for a video as the parameters say. A given aspectRatio beats a size nobody gave (rule 13)."""
     given: set[str] = set(sent & {"audio", "fps", "resolution"})
     seconds = params.duration or params.seconds
     if seconds is not None:

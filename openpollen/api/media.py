@@ -1,4 +1,4 @@
-"""Media storage: POST /upload, GET, HEAD and DELETE /{hash} (decision 43)."""
+"""Media storage: POST /upload, GET, HEAD and DELETE /{hash} (rule 43)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model lists (decision 3): OpenAI's shape at /v1/models, bare arrays with metadata at the rest."""
+"""The model lists (rule 3): OpenAI's shape at /v1/models, bare arrays with metadata at the rest."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Reads parameters: one struct for each endpoint, filled from JSON, a form or the query string by the same rules.
 
-Explicit null is an absent field, unknown names are ignored, booleans are true/1/yes and false/0/no (decision 6).
+Explicit null is an absent field, unknown names are ignored, booleans are true/1/yes and false/0/no (rule 6).
 ``parse`` also tells which parameters were sent with another value than the default: only those may be refused or told as
-ignored (decision 13).
+ignored (rule 13).
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ Tokens = Annotated[int, Meta(ge=1, le=10_000_000)]
 Side = Annotated[int, Meta(ge=1, le=16384)]
 
 _NOTHING = object()
-TOO_DEEP = BadRequest("The body is nested too deeply.")
 _objects = msgspec.json.Decoder(dict[str, Any])
 _TRUE = {"true", "1", "yes"}
 _FALSE = {"false", "0", "no"}
@@ -133,7 +132,7 @@ class ImageParams(Struct):
 
 
 class SpeechParams(Struct):
-    """Speech and music: the model decides which (decision 18)."""
+    """Speech and music: the model decides which (rule 18)."""
 
     input: str | None = None
     model: str | None = None
@@ -209,7 +208,12 @@ def decode_object(body: bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise BadRequest(f"The body is not valid JSON in UTF-8: {fault}.") from None
     except RecursionError:
-        raise TOO_DEEP from None
+        raise too_deep() from None
+
+
+def too_deep() -> BadRequest:
+    """A 400 for JSON with more levels than can be read."""
+    return BadRequest("The body is nested too deeply.")
 
 
 def as_bool(value: Any) -> bool:

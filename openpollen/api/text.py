@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from openpollen.accounts.permissions import Caller
 from openpollen.api.calls import Calls, Shape, parse_max_cost
 from openpollen.api.exchange import Exchange
-from openpollen.api.params import TOO_DEEP, ChatParams, TextParams, from_validation, invalid, parse
+from openpollen.api.params import ChatParams, TextParams, from_validation, invalid, parse, too_deep
 from openpollen.catalog.registry import Endpoint, Resolved
 from openpollen.core.chat import ChatAnswer, ChatRequest
 from openpollen.core.errors import BadGateway, BadRequest
@@ -52,7 +52,7 @@ class TextApi:
         fields = _with_system({name: value for name, value in fields.items() if name not in _OURS}, params.system)
         if params.json or params.jsonMode:
             fields.setdefault("response_format", Raw(b'{"type":"json_object"}'))
-        # Names that no host knows are ignored (decision 6).
+        # Names that no host knows are ignored (rule 6).
         return self._call(exchange, caller, resolved, "chat", fields, params, sent & CHAT_FIELDS, params.stream)
 
     async def text(self, exchange: Exchange) -> None:
@@ -128,11 +128,11 @@ def read_chat(body: bytes) -> tuple[dict[str, Raw], ChatParams, frozenset[str]]:
     except msgspec.DecodeError as fault:
         raise BadRequest(f"The body is not valid JSON: {fault}.") from None
     except RecursionError:
-        raise TOO_DEEP from None
+        raise too_deep() from None
     try:
         return fields, _params.decode(body), frozenset(fields)
     except RecursionError:
-        raise TOO_DEEP from None
+        raise too_deep() from None
     except msgspec.ValidationError:
         # Nulls and words for booleans are rare: they take the slower way, which also has the better messages.
         try:

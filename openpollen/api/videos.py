@@ -1,4 +1,4 @@
-"""OpenAI's Videos API over our jobs: POST, list, show, content, delete (decision 19)."""
+"""OpenAI's Videos API over our jobs: POST, list, show, content, delete (rule 19)."""
 
 from __future__ import annotations
 

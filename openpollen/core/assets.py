@@ -1,6 +1,6 @@
 """Requests and results of images, video and audio, as the pipeline carries them. Values only; sizes in pixels, times in seconds.
 
-``given`` names the parameters that the caller sent: a default that nobody sent is never refused or reported (decision 13).
+``given`` names the parameters that the caller sent: a default that nobody sent is never refused or reported (rule 13).
 """
 
 from __future__ import annotations

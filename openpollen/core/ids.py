@@ -1,4 +1,4 @@
-"""Identifiers, hashes and the key format (decision 31: ``sk_`` + 32, ``pk_`` + 16 alphanumerics, the last 6 a checksum)."""
+"""Identifiers, hashes and the key format (rule 31: ``sk_`` + 32, ``pk_`` + 16 alphanumerics, the last 6 a checksum)."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class Model(Struct, frozen=True):
 class Provider(Struct, frozen=True):
     """A host and the wire it speaks. ``key`` is resolved (never ``env:...``) and never shown.
 
-    ``params`` names the optional parameters that its wire honours beyond the standard ones (decision 13). ``auth`` is
+    ``params`` names the optional parameters that its wire honours beyond the standard ones (rule 13). ``auth`` is
     ``bearer`` or the name of the header that carries the key.
     """
 

@@ -30,7 +30,7 @@ from openpollen.ledger.pricing import Ceiling, PriceFacts
 from openpollen.providers.adapter import Adapter
 from openpollen.providers.openai_chat import VENDOR_FIELDS
 
-#: Parameters that may go unheard: the answer then names them in ``x-ignored-parameters`` (decision 13).
+#: Parameters that may go unheard: the answer then names them in ``x-ignored-parameters`` (rule 13).
 SOFT = VENDOR_FIELDS | frozenset(
     {
         "seed",

@@ -1,5 +1,5 @@
-"""Answers that need not be made again: the cache of fixed seeds (decision 10), repeats with an Idempotency-Key, and paid
-results that could not be delivered (decision 21).
+"""Answers that need not be made again: the cache of fixed seeds (rule 10), repeats with an Idempotency-Key, and paid
+results that could not be delivered (rule 21).
 
 ``begin`` says whether an answer is there already. Whoever gets none makes it, then calls ``done`` or ``failed`` once.
 """
@@ -53,7 +53,7 @@ class Answers:
         self._repeats = repeats
         self._renewals: dict[str, asyncio.Task[None]] = {}
         self._lost: dict[tuple[str, str], asyncio.Task[Answer]] = {}
-        self._keepers: set[asyncio.Task[None]] = set()
+        self._keepers: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def begin(self, call: Call, admission: Admission, key: str | None, *, cached: bool = True) -> Repeat:
         """The kept answer to this call, or the right to make it. Raises Conflict for a key used with another request.
@@ -73,12 +73,7 @@ class Answers:
                         repeat.answer = _told(hit, {"x-cache": "HIT", "x-pollen-cost": "0"})
             if cached and repeat.answer is None and key is None and call.finishes(admission.free):
                 repeat.identity = _digest(call.identity())
-                repeat.running = self._lost.pop((call.caller.key_id, repeat.identity), None)
-                if repeat.running is not None:
-                    return repeat
-                kept = await self._delivery.take(call.caller.key_id, repeat.identity)
-                if kept is not None:
-                    repeat.answer = _told(kept, {"x-delivered-again": "true"})
+                await self._take_over(repeat, (call.caller.key_id, repeat.identity))
         except BaseException:
             await self.failed(repeat)
             raise
@@ -109,18 +104,28 @@ class Answers:
             return
         place = (call.caller.key_id, repeat.identity)
         self._lost[place] = work
-        keeper = asyncio.create_task(self._keep(place, work, stored=bool(repeat.cache_key)))
-        self._keepers.add(keeper)
-        keeper.add_done_callback(self._keepers.discard)
 
-    async def _keep(self, place: tuple[str, str], work: asyncio.Task[Answer], *, stored: bool) -> None:
-        await asyncio.wait({work})
-        if self._lost.get(place) is not work:
-            return  # somebody took it over
-        if not stored and not work.cancelled() and work.exception() is None:
-            await self._delivery.put(*place, work.result())
-        if self._lost.pop(place, None) is None:
-            await self._delivery.take(*place)  # taken over while it was written
+        def made(_: asyncio.Task[Answer]) -> None:
+            if self._lost.get(place) is not work:
+                return  # somebody took it over
+            del self._lost[place]
+            if not repeat.cache_key and not work.cancelled() and work.exception() is None:
+                keeper = asyncio.create_task(self._delivery.put(*place, work.result()))
+                self._keepers[place] = keeper
+                keeper.add_done_callback(lambda _: self._keepers.pop(place, None))
+
+        work.add_done_callback(made)
+
+    async def _take_over(self, repeat: Repeat, place: tuple[str, str]) -> None:
+        """Gives the repeat what was made, or is still made, for a client that left; once."""
+        if place in self._keepers:
+            await asyncio.wait({self._keepers[place]})
+        kept = None if place in self._lost else await self._delivery.take(*place)
+        if kept is not None:
+            repeat.answer = _told(kept, {"x-delivered-again": "true"})
+        else:
+            # Looked at after the store, for a client may come again before its leaving is noticed.
+            repeat.running = self._lost.pop(place, None)
 
     async def _repeat(self, call: Call, key: str) -> Repeat:
         body_hash = _digest(call.identity())

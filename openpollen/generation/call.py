@@ -33,7 +33,7 @@ Made = ChatAnswer | Media | Transcript
 class Call:
     """One paid call. ``id`` is the request id and the id of its hold; ``started`` is monotonic, ``created`` seconds since
     the epoch. ``sent`` names the parameters that were sent with another value than the default: only those are ever
-    refused or reported as ignored (decision 13). ``shape`` is what of the answer's form the caller chose."""
+    refused or reported as ignored (rule 13). ``shape`` is what of the answer's form the caller chose."""
 
     id: str
     caller: Caller
@@ -56,7 +56,7 @@ class Call:
 
     @property
     def cacheable(self) -> bool:
-        """A fixed seed makes an answer repeatable (decision 10); a drawn or absent one does not."""
+        """A fixed seed makes an answer repeatable (rule 10); a drawn or absent one does not."""
         return self.seed is not None and self.seed >= 0
 
     def finishes(self, free: bool) -> bool:

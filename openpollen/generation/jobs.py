@@ -1,4 +1,4 @@
-"""Videos as jobs (decision 19): a row that outlives the request, worked on by one worker, its result in the media store.
+"""Videos as jobs (rule 19): a row that outlives the request, worked on by one worker, its result in the media store.
 
 A worker that stops leaves its jobs behind; they end as failed, nothing charged, when another finds them.
 """

@@ -1,4 +1,4 @@
-"""Checks a request against the limits of a model, and fills what the caller left open from them (decisions 13, 19, 22).
+"""Checks a request against the limits of a model, and fills what the caller left open from them (rules 13, 19, 22).
 
 A request is checked twice where a local engine serves another model's name: against the model asked for, then against
 the engine. Defaults that nobody sent are moved inside the limits; what the caller sent is refused with what would work.

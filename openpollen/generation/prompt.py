@@ -1,4 +1,4 @@
-"""What happens to a prompt before and a result after the call: ``enhance`` rewrites, ``safe`` checks (decisions 14, 15)."""
+"""What happens to a prompt before and a result after the call: ``enhance`` rewrites, ``safe`` checks (rules 14, 15)."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ class Pipeline:
 
     def _priced(self, call: Call, admission: Admission, request: HoldRequest) -> HoldRequest:
         """The hold with its amount. A chat is shortened to fit ``max_cost``; one whose caller set no length holds a share
-        of what is there, at least a short answer, and is later told how long it may get (decision 27)."""
+        of what is there, at least a short answer, and is later told how long it may get (rule 27)."""
         chat = call.request
         most = admission.most.output_tokens
         if isinstance(chat, ChatRequest) and call.max_cost is not None:

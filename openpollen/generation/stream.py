@@ -1,4 +1,4 @@
-"""Streamed chat: frames are relayed as they come; the last one carries usage and cost, then ``[DONE]`` (decision 16).
+"""Streamed chat: frames are relayed as they come; the last one carries usage and cost, then ``[DONE]`` (rule 16).
 
 The answer's head waits for the provider's first frame, because until then another route may still be tried. Whatever
 ends the stream, the client, the provider or this worker's stop, what was made and sent on is settled once.

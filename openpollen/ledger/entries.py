@@ -13,7 +13,7 @@ from openpollen.core.money import format_pollen
 Bucket = Literal["tier", "crypto", "pack"]
 Period = Literal["day", "week", "month"]
 
-#: Spending order (decision 26). Paid models skip the first.
+#: Spending order (rule 26). Paid models skip the first.
 BUCKETS: tuple[Bucket, ...] = ("tier", "crypto", "pack")
 PAID_BUCKETS: tuple[Bucket, ...] = ("crypto", "pack")
 

@@ -1,4 +1,4 @@
-"""Waiting for money that others hold: first come, first served, one line for each wallet and each key (decision 27)."""
+"""Waiting for money that others hold: first come, first served, one line for each wallet and each key (rule 27)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files by their content (decision 43): the address is the first 16 hex digits of the SHA-256, so equal bytes are one
+"""Files by their content (rule 43): the address is the first 16 hex digits of the SHA-256, so equal bytes are one
 file.
 
 Each uploader holds a reference with its own expiry; the bytes live as long as the last reference. Uploading again

@@ -1,4 +1,4 @@
-"""Fetches addresses that others give, and only from the public internet (decision 24).
+"""Fetches addresses that others give, and only from the public internet (rule 24).
 
 Of an address every name resolution, redirects included, is checked: if any of the host's IP addresses is not public the
 fetch is refused, and the connection goes to the very IP address that was checked, so a name that changes its mind in

@@ -1,4 +1,4 @@
-"""Answers to requests with a fixed seed (decision 10), each in the partition of those who may see it."""
+"""Answers to requests with a fixed seed (rule 10), each in the partition of those who may see it."""
 
 from __future__ import annotations
 

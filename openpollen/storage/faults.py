@@ -1,4 +1,4 @@
-"""What a fault of the database means to a caller: always 503, never 401 or 500 (decision 8)."""
+"""What a fault of the database means to a caller: always 503, never 401 or 500 (rule 8)."""
 
 from __future__ import annotations
 

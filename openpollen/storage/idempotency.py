@@ -1,4 +1,4 @@
-"""Requests with an ``Idempotency-Key`` (decision 21): the first one works, its repeats wait for it and get its
+"""Requests with an ``Idempotency-Key`` (rule 21): the first one works, its repeats wait for it and get its
 answer, on any worker.
 
     absent      -> begin   -> working by an owner, under a lease that ``renew`` extends

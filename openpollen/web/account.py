@@ -1,4 +1,4 @@
-"""Sign-in by one-time link (decision 41) and the account's own page: balance, keys, one more key."""
+"""Sign-in by one-time link (rule 41) and the account's own page: balance, keys, one more key."""
 
 from __future__ import annotations
 

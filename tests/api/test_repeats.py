@@ -181,6 +181,7 @@ def leave(payer: Account, fake: FakeProvider, method: str, target: str, body: ob
     connection.request(method, target, dumps(body) if body else None, headers)
     eventually(lambda: bool(fake.requests), "the request at the host")
     connection.close()
+    assert payer.gateway.alive  # by now the server has noticed it
 
 
 def test_a_waiting_repeat_does_not_hold_up_others(payer: Account) -> None:

@@ -198,13 +198,75 @@ def test_alpha_and_orientation_are_kept() -> None:
     [
         "remove the house", "erase the tree on the left", "make the cat smile", "turn the house into a castle",
         "replace the house with a car", "", "asdfgh qwerty", "add a flurbengrobl", "replace the background with a beach",
-        "make the woman older",
+        "make the woman older", "make the cat smile at night", "turn the house into a castle at night", "make the house brighter",
+        "rotate the house 90 degrees", "add a dog and make it smile", "make it rain and make the house red",
     ],
 )  # fmt: skip
 def test_what_it_cannot_do_is_refused_with_a_reason(house: bytes, prompt: str) -> None:
     with pytest.raises(UnprocessableEntity) as refused:
         edited(prompt, house)
     assert len(refused.value.message) > 40
+
+
+@pytest.mark.parametrize(
+    ("prompt", "done", "left"),
+    [
+        ("add a dog next to the house", "dded dog", "next to the house"),
+        ("add a smiling dog in the rain", "eather: rain", "smiling"),
+        ("oil painting, award-winning", "oil", "award-winning"),
+        ("turn this house into a watercolor", "watercolor", "house"),
+        ('write "HELLO" on the door', "HELLO", "on the door"),
+        ("replace the background with a beach with a dog", "beach", "dog"),
+        ("add twelve cats", "dded cats", "twelve cats"),
+    ],
+)
+def test_words_that_were_not_used_are_told(house: bytes, prompt: str, done: str, left: str) -> None:
+    picture = house
+    if "background" in prompt:
+        white = Image.new("RGB", (SIDE, SIDE), (250, 250, 250))
+        white.paste((200, 30, 30), (70, 70, 120, 120))
+        picture = png(white)
+    note = edited(prompt, picture).note
+    assert done in note
+    assert left in note
+
+
+def test_understood_words_are_not_told_as_unused(house: bytes) -> None:
+    for prompt in ("please make it look a bit warmer, thanks", "turn this photo into an oil painting", "at night",
+                   "add a red balloon in the sky and a cat on the right", "blur the background"):  # fmt: skip
+        note = edited(prompt, house).note
+        assert not any(words in note for words in ("not used", "freely", "not only")), note
+
+
+def test_a_mask_says_which_thing_is_meant(house: bytes) -> None:
+    mask = Image.new("RGBA", (SIDE, SIDE), (0, 0, 0, 255))
+    mask.paste((0, 0, 0, 0), (60, 60, 150, 150))
+    assert "freely" not in edited("add a dog next to the house", house, mask=png(mask)).note
+    assert change(house, edited("make the house darker", house, mask=png(mask)).data)[60:150, 60:150].mean() > 5
+    with pytest.raises(UnprocessableEntity):
+        edited("make the house smile at night", house, mask=png(mask))
+
+
+def test_large_pictures_keep_their_detail_where_only_the_shape_changes() -> None:
+    lines = np.zeros((2000, 3200, 3), np.uint8)
+    lines[:, ::2] = 255  # detail of one pixel, which would not survive a smaller size
+    large = png(Image.fromarray(lines), compress_level=1)
+    flipped = edited("mirror it", large, metadata=False)
+    assert np.array_equal(pixels(flipped.data), lines[:, ::-1])
+    assert "megapixels" not in flipped.note
+    darker = edited("crop to 1600x2000 and darken", large)
+    assert "megapixels" not in darker.note, "it was small enough after the crop"
+    night = edited("darker", large)
+    assert (night.width, night.height) == (3200, 2000)
+    assert "6 megapixels" in night.note
+
+
+def test_transparency_comes_as_png_and_is_told() -> None:
+    white = Image.new("RGB", (64, 64), (250, 250, 250))
+    white.paste((200, 30, 30), (20, 20, 40, 40))
+    result = edited("remove the background", png(white), output_format="jpeg", transparent=True)
+    assert result.mime == "image/png"
+    assert "PNG" in result.note
 
 
 def test_the_same_picture_never_comes_back() -> None:

@@ -162,6 +162,23 @@ def test_counts_in_other_words(prompt: str, count: int) -> None:
     assert [s.count for s in plan_of(prompt).subjects] == [count]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("twelve cats", "twelve cats"),
+        ("500 balloons", "500 balloons"),
+        ("a cat, a dog, a cow, a pig, a horse, a hen, a duck, a goat, a fox and an owl", "left out: fox, owl"),
+        ("nine cats, nine dogs and nine cows", "24 figures"),
+    ],
+)
+def test_what_is_more_than_can_be_drawn_is_told(prompt: str, told: str) -> None:
+    assert told in made(prompt).note
+
+
+def test_counts_that_are_drawn_are_not_told() -> None:
+    assert made("nine cats and a 1950 car").note == ""
+
+
 def test_colors_go_to_the_right_noun() -> None:
     house, car = plan_of("a red house and a blue car").subjects
     assert (house.key, house.tint and house.tint.name) == ("house", "red")
@@ -470,6 +487,7 @@ def test_sizes_out_of_range_are_refused() -> None:
 def test_transparent_is_subject_on_nothing() -> None:
     result = made("a fox in a forest", transparent=True, output_format="jpeg")
     assert result.mime == "image/png"
+    assert "PNG" in result.note
     picture = np.asarray(image(result))
     assert picture.shape == (SIZE, SIZE, 4)
     alpha = picture[..., 3]

@@ -21,6 +21,7 @@ MARGIN = 1  # transparent pixels kept around a trimmed drawing, for clean edges 
 
 # subjects that are painted by rule like the backdrop's own, so that they look at home in it
 PAINTED = {
+    "rug": "rug",
     "deciduous-tree": "tree",
     "evergreen-tree": "pine",
     "snowy-tree": "snowy-pine",

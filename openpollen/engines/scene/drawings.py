@@ -162,14 +162,6 @@ def _throne() -> Sketch:
     return s
 
 
-def _rug() -> Sketch:
-    s = Sketch(60, 12)
-    s.ellipse(30, 6, 30, 6, s.soft(unhex("b5283f")))
-    s.ellipse(30, 5.8, 25, 4.6, s.soft(unhex("ffd98a")))
-    s.ellipse(30, 5.6, 21, 3.6, s.soft(unhex("3f6fb5")))
-    return s
-
-
 def _box() -> Sketch:
     s = Sketch(40, 32)
     card = unhex("c99a66")
@@ -339,7 +331,6 @@ _MAKERS: dict[str, Callable[[], Sketch]] = NATURE | {
     "treasure-chest": _treasure_chest,
     "vase": _vase,
     "throne": _throne,
-    "rug": _rug,
     "box": _box,
     "planet": _planet,
     "hot-air-balloon": _hot_air_balloon,

@@ -64,6 +64,8 @@ class SceneEngine:
             pixels = np.concatenate([pixels[..., :3] / np.maximum(alpha, 1e-3), alpha], axis=-1)
         told = facts(job.prompt, seed, self.name) if job.metadata else None
         output_format = "png" if job.transparent else job.output_format
+        if output_format != job.output_format:
+            note = "; ".join(part for part in (note, "returned as PNG, because JPEG has no transparency") if part)
         data, mime = encode(pixels, output_format, told)
         return ImageMade(data, mime, job.width, job.height, seed, note)
 

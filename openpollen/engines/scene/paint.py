@@ -149,11 +149,13 @@ def resize(field: Array, h: int, w: int, smooth: bool = True) -> Array:
 def _box(field: Array, radius: int, axis: int) -> Array:
     pad = [(0, 0)] * field.ndim
     pad[axis] = (radius + 1, radius)
-    total = np.cumsum(np.pad(field, pad, mode="edge"), axis=axis, dtype=np.float64)
-    length = field.shape[axis]
-    upper = np.take(total, np.arange(2 * radius + 1, 2 * radius + 1 + length, dtype=np.int64), axis=axis)
-    lower = np.take(total, np.arange(length, dtype=np.int64), axis=axis)
-    return f32((upper - lower) / (2 * radius + 1))
+    # errors of the running sum cancel in the difference, so that single precision is enough
+    total = np.cumsum(np.pad(field, pad, mode="edge"), axis=axis, dtype=np.float32)
+    length, width = field.shape[axis], 2 * radius + 1
+    before = (slice(None),) * axis
+    out = total[(*before, slice(width, width + length))] - total[(*before, slice(0, length))]
+    out *= np.float32(1 / width)
+    return f32(out)
 
 
 def blur(field: Array, radius: float) -> Array:

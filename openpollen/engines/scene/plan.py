@@ -15,25 +15,14 @@ from .types import Plan, Relation, RelationKind, Setting, Style, Subject, TimeOf
 
 MAX_SUBJECTS = 8
 MAX_FIGURES = 24
+MAX_COUNT = 9  # of one subject
 PLURAL = 3  # how many "cats" are
 WEARABLE = frozenset(
     [
-        "top-hat",
-        "womans-hat",
-        "party-hat",
-        "witch-hat",
-        "billed-cap",
-        "crown",
-        "glasses",
-        "sunglasses",
-        "scarf",
-        "graduation-cap",
-        "goggles",
-        "rescue-workers-helmet",
-        "military-helmet",
-        "headphone",
+        "top-hat", "womans-hat", "party-hat", "witch-hat", "billed-cap", "crown", "glasses", "sunglasses",
+        "scarf", "graduation-cap", "goggles", "rescue-workers-helmet", "military-helmet", "headphone",
     ]
-)
+)  # fmt: skip
 _DETERMINERS = frozenset(
     ["a", "an", "the", "this", "that", "these", "those", "his", "her", "its", "my", "your", "our", "their", "some"]
 )
@@ -51,6 +40,8 @@ class _Draft:
     palette: list[Tint] = field(default_factory=list[Tint])
     unknown: list[str] = field(default_factory=list[str])
     guesses: list[str] = field(default_factory=list[str])
+    left_out: list[str] = field(default_factory=list[str])  # named after the last subject there is room for
+    fewer: list[str] = field(default_factory=list[str])  # counts that are beyond what is drawn
     group: list[int] = field(default_factory=list[int])  # subjects a relation word would speak of
     relation: str = ""
     sources: list[int] = field(default_factory=list[int])
@@ -58,6 +49,7 @@ class _Draft:
     negated: bool = False
     # the noun phrase being read
     count: int = 0
+    beyond: str = ""  # a number larger than MAX_COUNT, as it was written
     tint: Tint | None = None
     size: float = 1.0
     definite: bool = False
@@ -78,13 +70,16 @@ def make_plan(prompt: str, negative_prompt: str = "", matcher: Matcher | None = 
     subjects, relations = _without(draft, draft.removed)
     scenery = [m for m in draft.scenery if m.value not in draft.removed]
     plan = _compose_plan(prompt, reading.text, subjects, relations, scenery, draft)
-    return plan, _note(draft)
+    wanted = sum(s.count for s in draft.subjects if s.key not in draft.removed)
+    return plan, _note(draft, wanted)
 
 
 def _take(draft: _Draft, piece: Piece, ahead: list[Piece], adjectives_follow: bool, matcher: Matcher | None) -> None:
     """Let one piece change the draft."""
     if piece.kind in ("mark", "plain"):
         _take_plain(draft, piece, matcher)
+    elif piece.kind == "unknown" and piece.text.isdigit():
+        draft.beyond = piece.text
     elif piece.kind == "unknown":
         draft.stray = piece.text
     elif piece.of("negative"):
@@ -99,6 +94,7 @@ def _take(draft: _Draft, piece: Piece, ahead: list[Piece], adjectives_follow: bo
         _take_size(draft, float(piece.of("size")), ahead, adjectives_follow)
     elif piece.of("number"):
         draft.count, draft.determined = int(piece.of("number")), True
+        draft.beyond = "" if draft.count < MAX_COUNT or piece.text in ("9", "nine") else piece.text
     elif piece.of("noun"):
         _take_noun(draft, piece, ahead)
     else:
@@ -163,15 +159,22 @@ def _take_noun(draft: _Draft, piece: Piece, ahead: list[Piece]) -> None:
         return
     if piece.emoji and draft.last_emoji == key:
         index = len(draft.subjects) - 1
-        draft.subjects[index] = replace(draft.subjects[index], count=min(9, draft.subjects[index].count + 1))
+        if draft.subjects[index].count == MAX_COUNT:
+            draft.fewer.append(piece.text)
+            return
+        draft.subjects[index] = replace(draft.subjects[index], count=draft.subjects[index].count + 1)
         return
     index = _same(draft, key)
     if index is None:
         if len(draft.subjects) >= MAX_SUBJECTS:
+            draft.left_out.append(piece.text)
             _clear_phrase(draft)
             return
         count = draft.count or (PLURAL if meaning.plural else 1)
-        draft.subjects.append(_subject(key, piece.text, min(9, count), draft.tint, draft.size))
+        if draft.beyond and (meaning.plural or draft.count):
+            count = MAX_COUNT
+            draft.fewer.append(f"{draft.beyond} {piece.text}")
+        draft.subjects.append(_subject(key, piece.text, min(MAX_COUNT, count), draft.tint, draft.size))
         index = len(draft.subjects) - 1
     draft.last_emoji = key if piece.emoji else ""
     _relate(draft, index, key)
@@ -249,11 +252,13 @@ def _end_phrase(draft: _Draft, matcher: Matcher | None) -> None:
     namelike = (len(word) > 2 or not word.isascii()) and not word.endswith(("ing", "ly", "ed", "'s")) and word.isalpha()
     if namelike and not draft.negated and _may_be_noun(draft, word):
         key = matcher.closest(word) if matcher else None
-        if key is not None and len(draft.subjects) < MAX_SUBJECTS:
+        if key is not None and len(draft.subjects) >= MAX_SUBJECTS:
+            draft.left_out.append(word)
+        elif key is not None:
             draft.guesses.append(f"{word} as {key.replace('-', ' ')}")
             draft.subjects.append(_subject(key, word, draft.count or 1, draft.tint, draft.size))
             _relate(draft, len(draft.subjects) - 1, key)
-        elif key is None and word not in draft.unknown:
+        elif word not in draft.unknown:
             draft.unknown.append(word)
     _clear_phrase(draft)
 
@@ -264,7 +269,7 @@ def _may_be_noun(draft: _Draft, word: str) -> bool:
 
 
 def _clear_phrase(draft: _Draft) -> None:
-    draft.count, draft.tint, draft.size = 0, None, 1.0
+    draft.count, draft.beyond, draft.tint, draft.size = 0, "", None, 1.0
     draft.definite = draft.determined = False
     draft.stray = ""
 
@@ -375,10 +380,18 @@ def _suited(subjects: list[Subject], setting: str, extra: frozenset[str]) -> Ite
             yield subject
 
 
-def _note(draft: _Draft) -> str:
+def _note(draft: _Draft, wanted: int) -> str:
+    """What the plan leaves out of the prompt; `wanted` is the number of figures it would have had without a limit."""
     parts: list[str] = []
     if draft.guesses:
         parts.append("drew " + ", ".join(draft.guesses[:6]))
     if draft.unknown:
         parts.append("no drawing for: " + ", ".join(draft.unknown[:10]))
+    if draft.fewer:
+        parts.append(f"drew {MAX_COUNT}, the most of one thing, for: " + ", ".join(dict.fromkeys(draft.fewer[:6])))
+    if draft.left_out:
+        left_out = list(dict.fromkeys(draft.left_out))
+        parts.append(f"a scene has at most {MAX_SUBJECTS} subjects; left out: " + ", ".join(left_out[:10]))
+    if wanted > MAX_FIGURES:
+        parts.append(f"a scene has at most {MAX_FIGURES} figures, not {wanted}")
     return "; ".join(parts)

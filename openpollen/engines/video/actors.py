@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -36,6 +36,7 @@ class Actor:
     phase: float
     depth: float
     room: float = 0.12  # how far it may go to either side, of the frame's width
+    scaled: dict[int, Any] = field(default_factory=dict[int, Any])  # `shade` in the sizes it has been drawn in
 
 
 def gait_of(spot: Spot) -> Gait:
@@ -160,16 +161,24 @@ def _travel(speed: float, t: float, length: float, room: float) -> float:
 
 def draw(frame: Any, actor: Actor, camera: Camera, progress: float, seconds: float, length: float, part: str) -> None:
     """Draw the "shade" or the "body" of a group into the frame (a PIL image, in place)."""
-    picture = actor.shade if part == "shade" else actor.image
-    if picture is None:
-        return
     left, top, right, _ = camera.box(progress, actor.depth)
     k = camera.frame[0] / (right - left)
     dx, dy, lean = move(actor, seconds, length, camera.frame)
-    if part == "shade":
-        dy, lean = 0.0, 0.0
-    x, y = (actor.x - left) * k + dx, (actor.y - top) * k + dy
-    _paste(frame, picture, x, y, k, lean)
+    x, y = (actor.x - left) * k + dx, (actor.y - top) * k
+    if part == "body":
+        _paste(frame, actor.image, x, y + dy, k, lean)
+    elif actor.shade is not None:
+        picture = _scaled(actor, k)
+        frame.paste(picture, (round(x), round(y)), picture)
+
+
+def _scaled(actor: Actor, k: float) -> Any:
+    """The shade in about `k` times its size; it is soft, so that one size serves many frames."""
+    steps = round(k * 200)
+    if steps not in actor.scaled:
+        size = (max(1, round(actor.shade.width * steps / 200)), max(1, round(actor.shade.height * steps / 200)))
+        actor.scaled[steps] = actor.shade.resize(size, Image.Resampling.BILINEAR)
+    return actor.scaled[steps]
 
 
 def _paste(frame: Any, picture: Any, x: float, y: float, k: float, lean: float) -> None:

@@ -24,6 +24,7 @@ from .actors import Actor, cast_actors, draw
 from .camera import MARGIN, Camera, Plane, plane, show
 
 Frame = NDArray[np.uint8]
+SLOW_RATE = 12  # pictures a second of what is far away and of the water's waves
 _INDOORS = frozenset({"room", "kitchen", "stage"})
 _FREE = frozenset({"bubbles", "fish", "lightning"})  # layers that move by themselves, not with a plane
 
@@ -56,6 +57,8 @@ class Film:
     bolt: Any | None
     flashes: list[float] = field(default_factory=list[float])
     back: Frame | None = None
+    far: tuple[int, Any] = (-1, None)  # the picture of all but the nearest plane, and the step it was drawn for
+    waves: tuple[int, tuple[int, int, NDArray[np.intp]] | None] = (-1, None)  # where the water's pixels come from, likewise
 
 
 def prepare(plan: Plan, width: int, height: int, length: float, seed: int, token: CancelToken) -> Film:
@@ -226,24 +229,15 @@ def _flash_times(length: float, seed: int) -> list[float]:
 def frame(film: Film, index: int, count: int, fps: int) -> Frame:
     """The film's picture number `index` of `count`."""
     seconds, progress = index / fps, index / max(1, count - 1)
-    picture = _backmost(film, progress, seconds)
-    flash = max(
-        (
-            np.exp(-(((seconds - at) / 0.09) ** 2)) if seconds < at else np.exp(-(seconds - at) / 0.16)
-            for at in film.flashes
-        ),
-        default=0.0,
-    )
-    if film.bolt is not None and flash > 0.05:
-        picture.paste(
-            film.bolt, (0, 0), film.bolt.getchannel("A").point([int(v * min(1.0, flash * 1.4)) for v in range(256)])
-        )
-    for part in film.planes[1:]:
+    flash = _flash(film, seconds)
+    step = index - index % max(1, fps // SLOW_RATE)
+    picture = _distance(film, step, count, fps, flash)
+    for part in film.planes[1:][-1:]:
         show(picture, part, film.camera, progress, seconds)
     for actor in film.actors:
         draw(picture, actor, film.camera, progress, seconds, film.length, "shade")
     if film.water is not None:
-        picture = _rippled(film, picture, progress, seconds)
+        picture = _rippled(film, picture, step, count, fps)
     for actor in film.actors:
         draw(picture, actor, film.camera, progress, seconds, film.length, "body")
     if film.front is not None:
@@ -256,6 +250,35 @@ def frame(film: Film, index: int, count: int, fps: int) -> Frame:
     if flash > 0.03:
         pixels = np.minimum(pixels.astype(np.float32) * (1 + 0.35 * flash) + 38 * flash, 255).astype(np.uint8)
     return pixels
+
+
+def _flash(film: Film, seconds: float) -> float:
+    """How bright the lightning is, 0..1."""
+    return max(
+        (
+            float(np.exp(-(((seconds - at) / 0.09) ** 2)) if seconds < at else np.exp(-(seconds - at) / 0.16))
+            for at in film.flashes
+        ),
+        default=0.0,
+    )
+
+
+def _distance(film: Film, step: int, count: int, fps: int, flash: float) -> Any:
+    """The picture of all but the nearest plane. What is far moves too slowly to be drawn anew for every frame."""
+    struck = film.bolt is not None and flash > 0.05
+    if film.far[0] == step and not struck:
+        return film.far[1].copy()
+    seconds, progress = step / fps, step / max(1, count - 1)
+    picture = _backmost(film, progress, seconds)
+    if film.bolt is not None and struck:
+        picture.paste(
+            film.bolt, (0, 0), film.bolt.getchannel("A").point([int(v * min(1.0, flash * 1.4)) for v in range(256)])
+        )
+    for part in film.planes[1:-1]:
+        show(picture, part, film.camera, progress, seconds)
+    if not struck:
+        film.far = (step, picture.copy())
+    return picture
 
 
 def _backmost(film: Film, progress: float, seconds: float) -> Any:
@@ -273,8 +296,20 @@ def _backmost(film: Film, progress: float, seconds: float) -> Any:
     return Image.fromarray(pixels)
 
 
-def _rippled(film: Film, picture: Any, progress: float, seconds: float) -> Any:
+def _rippled(film: Film, picture: Any, step: int, count: int, fps: int) -> Any:
     """The frame with its water moved by small waves."""
+    if film.waves[0] != step:
+        film.waves = (step, _waves(film, step / max(1, count - 1), step / fps))
+    if film.waves[1] is None:
+        return picture
+    top, bottom, origin = film.waves[1]
+    pixels = np.array(picture.convert("RGBX")).view(np.uint32)[..., 0]  # four bytes at once
+    np.take(pixels[top:bottom].ravel(), origin, out=pixels[top:bottom], mode="clip")
+    return Image.fromarray(pixels.view(np.uint8).reshape(*pixels.shape, 4), "RGBX").convert("RGB")
+
+
+def _waves(film: Film, progress: float, seconds: float) -> tuple[int, int, NDArray[np.intp]] | None:
+    """The first and last row of water, and for each pixel between them the one that is seen there; None without water."""
     width, height = film.size
     box = film.camera.box(progress, 0.75)
     assert film.water is not None
@@ -282,20 +317,16 @@ def _rippled(film: Film, picture: Any, progress: float, seconds: float) -> Any:
     mask = np.asarray(film.water.resize((width, height), Image.Resampling.BILINEAR, box=box), dtype=np.float32) / 255
     rows = np.flatnonzero(mask.max(axis=1) > 0.05)
     if not rows.size:
-        return picture
+        return None
     top, bottom = int(rows[0]), int(rows[-1]) + 1
-    pixels = np.array(picture)
-    part = pixels[top:bottom]
     v = np.arange(bottom - top, dtype=np.float32)[:, None] / height
-    depth = 0.08 + v
     u = np.arange(width, dtype=np.int32)[None, :]
     ty = (v * 150 / (0.25 + v) + seconds * 9).astype(np.int32) % 256
     tx = (u * 0.3 / (0.3 + v * 1.6) + seconds * 5).astype(np.int32) % 256
-    wave = film.ripple.ravel().take(ty * 256 + tx) * mask[top:bottom] * (0.035 * height) * depth
+    wave = film.ripple.ravel().take(ty * 256 + tx) * mask[top:bottom] * (0.035 * height) * (0.08 + v)
     x = np.clip(u + wave * 1.2, 0, width - 1).astype(np.int32)
     y = np.clip(np.arange(bottom - top, dtype=np.int32)[:, None] + wave * 0.8, 0, bottom - top - 1).astype(np.int32)
-    pixels[top:bottom] = part.reshape(-1, 3).take(y * width + x, axis=0)
-    return Image.fromarray(pixels)
+    return top, bottom, (y * width + x).astype(np.intp)
 
 
 def travelled(picture: Any, loose: Loose, seconds: float) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..art import draw
 from ..atmosphere import air_of
 from ..noise import Rng, child, sample_nearest, texture
 from ..paint import blend, clear, f32, grid, lay, opaque, over, rgb, smoothstep
@@ -195,11 +196,12 @@ def _stand(
 ) -> tuple[float, float]:
     """A piece of furniture with its foot at (x, y), 0..1, and its shadow; returns its top middle in pixels."""
     h, w = camera.h, camera.w
-    drawn = draw_prop(key, max(6, int(tall * h)), rng, (-0.5, 0.86))
+    rows = max(6, int(tall * h))
+    drawn = draw(key, rows) if key == "banner" else draw_prop(key, rows, rng, (-0.5, 0.86))
     px, py = x * w, y * h
     soft_shadow(floor, px, py, drawn.shape[1] * 0.54, 0.42)
     drawn = drawn.copy()
-    if key not in ("lamp", "fireplace"):
+    if key not in ("floor-lamp", "fireplace"):
         drawn[..., :3] *= np.float32(level)
     over(target, drawn, int(px - drawn.shape[1] / 2), int(py - drawn.shape[0]))
     return px, py - drawn.shape[0]
@@ -238,7 +240,7 @@ def _furnish(
         for x in (0.1, 0.3):
             _stand(target, floor, "shelf", rng, at(x), base + 0.025, 0.5, camera, level)
         _stand(target, floor, "plant", rng, at(0.95), base + 0.06, 0.24, camera, level)
-        lamp = _stand(target, floor, "lamp", rng, at(0.47), base + 0.05, 0.5, camera, 1.0)
+        lamp = _stand(target, floor, "floor-lamp", rng, at(0.47), base + 0.05, 0.5, camera, 1.0)
         return lamp[0], lamp[1] + 0.08 * h
     _picture(target, rng, at(0.3), 0.2, camera, level)
     _picture(target, rng, at(0.14), 0.17, camera, level)
@@ -251,7 +253,7 @@ def _furnish(
     _rug(floor, rng, camera, level)
     _stand(target, floor, "shelf", rng, at(0.93), base + 0.03, 0.46, camera, level)
     _stand(target, floor, "plant", rng, at(0.55), base + 0.05, 0.22, camera, level)
-    lamp = _stand(target, floor, "lamp", rng, at(0.05), base + 0.07, 0.5, camera, 1.0)
+    lamp = _stand(target, floor, "floor-lamp", rng, at(0.05), base + 0.07, 0.5, camera, 1.0)
     return warm or (lamp[0], lamp[1] + 0.08 * h)
 
 

@@ -69,7 +69,7 @@ def edit(job: EditJob, token: CancelToken) -> ImageMade:
 
 
 def _with_size(job: EditJob, images: int, resizes: bool) -> tuple[list[Step], list[str]]:
-    """The steps of the job and what to tell of unused words; no words are needed when a size is asked for or images are joined."""
+    """The steps of the job and what to tell of unused words; with a size or several images there may be no words at all."""
     if job.prompt.strip():
         return steps_of(job.prompt, images, job.mask is not None)
     if resizes:

@@ -66,7 +66,7 @@ def stage_of_picture(image: Array, light: Light, place: str) -> Stage:
 
 def add_things(picture: Picture, what: str, place: str, mask: Array | None, rng: Rng) -> tuple[Picture, str]:
     """The picture with the named things drawn in; UnprocessableEntity when none of them can be drawn."""
-    plan, _ = make_plan(what, "", default_matcher())
+    plan, note = make_plan(what, "", default_matcher())
     if not plan.subjects:
         raise UnprocessableEntity(
             f"The scene engine has no drawing for {what.strip()[:80]!r}. Name an everyday thing, animal, plant, vehicle or food.",
@@ -90,8 +90,7 @@ def add_things(picture: Picture, what: str, place: str, mask: Array | None, rng:
         over(cover, compose.cut_out(sprites, y1 - y0, x1 - x0), x0, y0)
         alpha = np.maximum(alpha, cover[..., 3])
     names = ", ".join(s.noun for s in plan.subjects)
-    missed = f" (no drawing for: {', '.join(plan.unknown)})" if plan.unknown else ""
-    return Picture(np.clip(rgb, 0, 1), alpha), f"added {names}{missed}"
+    return Picture(np.clip(rgb, 0, 1), alpha), f"added {names} ({note})" if note else f"added {names}"
 
 
 def _anywhere(plan: Plan, place: str) -> Plan:

@@ -39,7 +39,7 @@ PROPS: dict[str, Painter] = {
     "table": built.table,
     "sofa": built.sofa,
     "shelf": built.shelf,
-    "lamp": built.lamp,
+    "floor-lamp": built.floor_lamp,
     "rug": built.rug,
     "fireplace": built.fireplace,
     "plant": built.plant,
@@ -48,7 +48,6 @@ PROPS: dict[str, Painter] = {
     "tower": built.tower,
     "well": built.well,
     "bridge": built.bridge,
-    "banner": built.banner,
     "pyramid": built.pyramid,
 }
 

@@ -151,7 +151,7 @@ def shelf(height: int, rng: Rng, light: Direction) -> Array:
     return svg(body, (168, 258), height)
 
 
-def lamp(height: int, rng: Rng, light: Direction) -> Array:
+def floor_lamp(height: int, rng: Rng, light: Direction) -> Array:
     """A lit floor lamp."""
     body = (
         f"<defs>{_glow('g', 'ffd890', 0.75)}{_fade('s', 'fff3cf', 'ffc874', True)}{_fade('m', '8b6a3c', '4d3a20')}</defs>"
@@ -295,15 +295,6 @@ def bridge(height: int, rng: Rng, light: Direction) -> Array:
         'Q250 74 262 140" fill="none" stroke="#6b6259" stroke-width="6"/>'
     )
     return svg(body, (320, 140), height)
-
-
-def banner(height: int, rng: Rng, light: Direction) -> Array:
-    """A blank cloth banner between two poles; its cloth is the upper half."""
-    body = (
-        f"<defs>{_fade('c', 'fdf6e4', 'd9cba8', True)}</defs><path d='M8 0 h8 v200 h-8z M304 0 h8 v200 h-8z' fill='#7a5230'/>"
-        '<path d="M12 10 Q160 30 308 10 V96 Q160 118 12 96z" fill="url(#c)"/>'
-    )
-    return svg(body, (320, 200), height)
 
 
 def pyramid(height: int, rng: Rng, light: Direction) -> Array:
