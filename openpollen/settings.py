@@ -140,11 +140,9 @@ class Tiers(Struct, frozen=True):
 
 
 class Accounts(Struct, frozen=True):
-    signup: Annotated[Literal["invite", "open"], "Who may make an account: the invited, or anyone."] = "invite"
     admin_name: Annotated[str, "Name of the account that the first start makes."] = "admin"
     welcome_grant: Annotated[Pollen, "Pollen (pack) that the first start gives to that account."] = Pollen.of("10")
     signup_grant: Annotated[Pollen, "Pollen (pack) that every other new account gets."] = Pollen.of("0")
-    login_link_s: Annotated[Positive, "Seconds for which a one-time sign-in link works."] = 600
 
 
 class Keys(Struct, frozen=True):

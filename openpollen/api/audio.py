@@ -58,7 +58,8 @@ class AudioApi:
         if content_kind(exchange) != "form":
             raise BadRequest("Send the recording as multipart/form-data, in the field file.")
         form = await read_form(exchange, _MAX_AUDIO + 1024 * 1024)
-        params, sent = parse(TranscriptionParams, form.fields)
+        values = {**form.fields, "timestamp_granularities": form.lists.get("timestamp_granularities")}
+        params, sent = parse(TranscriptionParams, values)
         if params.stream:
             raise invalid("stream", "transcriptions are not streamed; leave it out")
         resolved = self._calls.registry.resolve(params.model, "transcriptions")
@@ -73,7 +74,8 @@ class AudioApi:
             language=params.language,
             prompt=params.prompt,
             temperature=params.temperature,
-            words=params.response_format == "verbose_json",
+            words=(params.response_format == "verbose_json" and "segment" not in (params.timestamp_granularities or ()))
+            or "word" in (params.timestamp_granularities or ()),
         )
         call = self._calls.new(
             exchange,
@@ -82,10 +84,11 @@ class AudioApi:
             capability=resolved.capability,
             model=resolved.model,
             request=request,
-            sent=sent - _OURS - {"response_format"},
+            sent=sent - _OURS - {"response_format", "timestamp_granularities"},
             shape=params.response_format,
             refresh=params.no_cache,
             max_cost=parse_max_cost(exchange, params.max_cost),
+            safe=params.safe,
         )
         await self._calls.respond(exchange, call, _transcript)
 

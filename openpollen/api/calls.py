@@ -18,9 +18,10 @@ from msgspec import structs
 from openpollen.accounts.permissions import Caller
 from openpollen.api.auth import Authentication
 from openpollen.api.exchange import ClientGone, Exchange
-from openpollen.api.params import invalid
+from openpollen.api.params import as_bool, invalid
 from openpollen.catalog.registry import Registry
-from openpollen.core.assets import ImageRequest, VideoRequest
+from openpollen.core.assets import AUDIO_TYPES, ImageRequest, MusicRequest, SpeechRequest, VideoRequest
+from openpollen.core.chat import ChatRequest
 from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability, Model
 from openpollen.core.money import format_pollen, parse_pollen
@@ -90,7 +91,7 @@ class Calls:
             sent=sent,
             shape=shape,
             seed=seed,
-            refresh=refresh,
+            refresh=refresh or as_bool(exchange.query.get("no-cache", False)),
             max_cost=max_cost,
             address=self.authentication.address(exchange) if caller.limited else "",
             enhance=enhance,
@@ -107,7 +108,8 @@ class Calls:
         key = idempotency_key(exchange)
         admission = self.pipeline.admit(call)
         if exchange.method == "HEAD":
-            await exchange.answer(200, b"", "application/octet-stream", {"x-model-used": admission.served_by.name})
+            headers = {"x-model-used": admission.served_by.name, **_ignored(admission), **call.headers}
+            await exchange.head(200, _media_type(call), None, headers)
             return
         repeat = await self._answers.begin(call, admission, key)
         if repeat.answer is not None:
@@ -135,7 +137,9 @@ class Calls:
             return
         try:
             if call.safe:
-                await self._prompts.check_prompt(call, admission)
+                raise BadRequest(
+                    "safe: an answer is checked whole, so it cannot be streamed; leave out stream or safe."
+                )
             opened = await exchange.unless_gone(ChatStream.open(self.pipeline, call, admission))
         except BaseException:
             await self._answers.failed(repeat)
@@ -175,9 +179,8 @@ class Calls:
                 await self._prompts.check_prompt(call, admission)
             if call.enhance:
                 await self._enhance(call)
-            result = await self.pipeline.run(call, admission)
-            if call.safe:
-                await self._prompts.check_result(result.made)
+            check = self._prompts.check_result if call.safe else None
+            result = await self.pipeline.run(call, admission, check=check)
             answer = await shape(call, result)
         except BaseException:
             await asyncio.shield(self._answers.failed(repeat))
@@ -230,6 +233,26 @@ async def _copied(
             if event == DONE:
                 await keep()
             yield event
+
+
+def _ignored(admission: Admission) -> dict[str, str]:
+    names = admission.attempts[0].ignored
+    return {"x-ignored-parameters": ", ".join(names)} if names else {}
+
+
+def _media_type(call: Call) -> str:
+    """What a GET of the same address would answer with."""
+    match call.request:
+        case ImageRequest() as request:
+            return "image/png" if request.output_format == "png" else "image/jpeg"
+        case VideoRequest():
+            return "video/mp4"
+        case SpeechRequest() | MusicRequest() as request:
+            return AUDIO_TYPES[request.format]
+        case ChatRequest() if call.shape == "stream":
+            return _EVENTS
+        case _:
+            return "text/plain; charset=utf-8"
 
 
 def idempotency_key(exchange: Exchange) -> str | None:

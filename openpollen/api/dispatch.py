@@ -5,6 +5,7 @@ Routing is one dictionary look-up for fixed paths and a short list of patterns f
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,7 @@ from openpollen.core.errors import (
     MethodNotAllowed,
     MisdirectedRequest,
     NotFound,
+    ServiceUnavailable,
 )
 from openpollen.core.ids import request_id
 
@@ -86,6 +88,12 @@ class Application:
                 if route.cors:
                     exchange.common.extend(_OPEN)
                 await route.handler(exchange)
+        except asyncio.CancelledError:
+            # The server stops and could not wait any longer; whatever was held has been settled on the way here.
+            log.info("%s cut off by the stop: %s %s", exchange.id, exchange.method, exchange.path)
+            await self._fail(
+                exchange, ServiceUnavailable("The server is stopping; send the request again.", retry_after=5)
+            )
         except ClientGone:
             log.debug("%s client gone: %s %s", exchange.id, exchange.method, exchange.path)
         except GatewayError as error:

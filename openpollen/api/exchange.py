@@ -146,11 +146,11 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
         await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
 
-    async def head(self, status: int, content_type: str, length: int, headers: Mapping[str, str]) -> None:
-        """The headers of an answer of ``length`` bytes, without the bytes."""
+    async def head(self, status: int, content_type: str, length: int | None, headers: Mapping[str, str]) -> None:
+        """The headers of an answer without its bytes; ``length`` is ``None`` when nobody knows it before it is made."""
         raw = [
             (b"content-type", content_type.encode("latin-1")),
-            (b"content-length", str(length).encode()),
+            *([] if length is None else [(b"content-length", str(length).encode())]),
             *self.common,
             *((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()),
         ]
@@ -181,4 +181,4 @@ class Exchange:
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The request body is larger than {limit // (1024 * 1024)} MiB; send less or use URLs.")
+    return PayloadTooLarge(f"The request body is larger than {limit:,} bytes; send less or use URLs.")

@@ -20,7 +20,7 @@ from openpollen.core.assets import Asset, ImageRequest, Media, VideoRequest
 from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability
 from openpollen.generation.call import Call, Result
-from openpollen.generation.limits import aspect_of, parse_size
+from openpollen.generation.limits import aspect_of, parse_size, picture_size
 from openpollen.media.sniff import extension
 from openpollen.media.store import MediaStore
 from openpollen.storage.answers import Answer
@@ -118,6 +118,8 @@ class ImagesApi:
         prompt = checked_prompt(params.prompt)
         resolved = self._calls.registry.resolve(params.model, endpoint)
         images = await self._sources.images(params.image, form.files.get("image", ()))
+        if endpoint == "edits" and not images:
+            raise invalid("image", "is empty: give a picture to edit, as a file, a URL or a data URI")
         masks = await self._sources.images(params.mask, form.files.get("mask", ()))
         output = "png" if _transparent(params) or params.output_format is None else params.output_format
         if output == "webp":
@@ -138,7 +140,7 @@ class ImagesApi:
         sent: frozenset[str],
         shape: str = "",
     ) -> Call:
-        names = video_names(sent) if resolved.capability is Capability.VIDEO else _names(sent)
+        names = video_names(sent) if resolved.capability is Capability.VIDEO else _picture_names(sent)
         return self._calls.new(
             exchange,
             caller,
@@ -212,6 +214,9 @@ def image_request(
     if params.size and params.size != "auto":
         width, height = parse_size(params.size)
         given.add("size")
+    elif params.aspectRatio is not None and not (params.width or params.height):
+        width, height = picture_size(params.aspectRatio)
+        given.add("size")
     quality: Any = _QUALITY.get(params.quality, params.quality)
     return ImageRequest(
         prompt=prompt,
@@ -270,9 +275,15 @@ def _names(sent: frozenset[str]) -> frozenset[str]:
     return frozenset(_RENAMED.get(name, name) for name in sent - _OURS)
 
 
+def _picture_names(sent: frozenset[str]) -> frozenset[str]:
+    """The same for a picture, whose aspect ratio reaches the provider as its size."""
+    names = _names(sent)
+    return names - {"aspect_ratio"} | {"size"} if "aspect_ratio" in names else names
+
+
 def video_names(sent: frozenset[str]) -> frozenset[str]:
     """The same for a video, whose shape in all its spellings reaches the provider as one size."""
-    names = _names(sent) - {"aspect_ratio", "resolution", "width", "height", "n", "transparent"}
+    names = _names(sent) - {"aspect_ratio", "resolution", "width", "height", "n"}
     return names | {"size"} if sent & {"aspectRatio", "resolution", "width", "height"} else names
 
 

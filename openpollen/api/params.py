@@ -157,7 +157,9 @@ class TranscriptionParams(Struct):
     prompt: str | None = None
     response_format: Literal["json", "text", "verbose_json", "srt", "vtt"] = "json"
     temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
+    timestamp_granularities: list[Literal["word", "segment"]] | None = None
     stream: bool = False
+    safe: bool = False
     max_cost: str | None = None
     no_cache: bool = field(default=False, name="no-cache")
 

@@ -28,7 +28,7 @@ _NULL = b"null"
 #: Fields that are ours; they never reach a provider.
 _OURS = ("max_cost", "no-cache", "safe", "system", "json", "jsonMode", "key", "stream", "model", "private", "nofeed")
 #: Parameters whose absence or default a provider cannot notice; they are not checked against its wire.
-_QUIET = frozenset({"stream_options", "n", "user", *_OURS})
+_QUIET = frozenset({"stream_options", "n", *_OURS})
 
 
 class TextApi:
@@ -71,8 +71,10 @@ class TextApi:
             spoken = {"voice": params.voice or "alloy", "format": "pcm16" if params.stream else "mp3"}
             fields |= {"modalities": Raw(b'["text","audio"]'), "audio": Raw(_encode(spoken))}
         fields = _with_system(fields, params.system)
-        # That this model speaks was not asked for by a parameter, only a voice is.
+        # That this model speaks was not asked for by a parameter; a voice is, also of a model that has none.
         asked = frozenset(fields) - {"modalities"} - (frozenset() if params.voice else {"audio"})
+        if params.voice and not audio:
+            asked |= {"voice"}
         call = self._call(exchange, caller, resolved, "text", fields, params, asked, params.stream)
         await self._run(exchange, call, _plain)
 

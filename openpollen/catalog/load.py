@@ -165,7 +165,11 @@ def _operator(tables: Table, file: str, source: _Source, problems: list[str]) ->
             problems.append(f"{where}: is the host of the built-in engines and set by [engines]; choose another name")
             continue
         shipped = source.providers.get(name, ("", {}))[1]
-        source.providers[name] = (where, {**shipped, **table} if isinstance(table, dict) else table)
+        merged = {**shipped, **table} if isinstance(table, dict) else table
+        if isinstance(merged, dict) and "base_url" in table and "key" not in table:
+            # The operator's own host: it gets the shipped key where that is set, and may well need none.
+            merged.setdefault("needs_key", False)
+        source.providers[name] = (where, merged)
     if not isinstance(models, list) or not all(isinstance(item, dict) for item in cast("list[object]", models)):
         problems.append(f"{file}: models: must be tables, written [[models]]")
         models = []

@@ -127,7 +127,7 @@ def _check_price(model: Model, where: str, problems: list[str]) -> None:
         if not any(choice <= rates.keys() for choice in choices):
             needed = " or ".join(" and ".join(sorted(choice)) for choice in choices)
             problems.append(
-                f"{where} price: a model with {capability!r} is billed in {needed}; state it (0 is a price)"
+                f"{where} price: a model with {capability.value!r} is billed in {needed}; state it (0 is a price)"
             )
 
 

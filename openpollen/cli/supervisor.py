@@ -23,6 +23,8 @@ from pathlib import Path
 
 DRAIN_S = 8.0
 READY_S = 60.0
+#: glibc keeps what large bodies needed unless told otherwise: few arenas, and free memory above 1 MB goes back.
+_FRUGAL = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1048576", "MALLOC_MMAP_THRESHOLD_": "262144"}
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Supervisor:
         self._worker_died = worker_died
         self._ready_read, self._ready_write = os.pipe()
         os.set_blocking(self._ready_read, False)
-        base = {**env, "OPENPOLLEN_SUPERVISOR_PID": str(os.getpid())}
+        base = {**_FRUGAL, **env, "OPENPOLLEN_SUPERVISOR_PID": str(os.getpid())}
         python = [sys.executable, "-m"]
         self._engine: list[Child] = []
         if engine_sock is not None:

@@ -21,6 +21,7 @@ from openpollen.storage.answers import Answer
 from openpollen.storage.cache import Cache
 from openpollen.storage.idempotency import Idempotency
 
+IGNORED = "x-ignored-parameters"
 #: How long a repeat waits for the first request before it is told to come again, in seconds.
 _WAIT = 600.0
 _RENEW = 20.0
@@ -70,7 +71,7 @@ class Answers:
                 if not call.refresh:
                     hit = await self._cache.get(call.caller.partition, repeat.cache_key)
                     if hit is not None:
-                        repeat.answer = _told(hit, {"x-cache": "HIT", "x-pollen-cost": "0"})
+                        repeat.answer = _told(hit, {"x-cache": "HIT", "x-pollen-cost": "0", **_ignored(admission)})
             if cached and repeat.answer is None and key is None and call.finishes(admission.free):
                 repeat.identity = _digest(call.identity())
                 await self._take_over(repeat, (call.caller.key_id, repeat.identity))
@@ -122,7 +123,7 @@ class Answers:
             await asyncio.wait({self._keepers[place]})
         kept = None if place in self._lost else await self._delivery.take(*place)
         if kept is not None:
-            repeat.answer = _told(kept, {"x-delivered-again": "true"})
+            repeat.answer = _told(kept, {"x-delivered-again": "true", "x-pollen-cost": "0"})
         else:
             # Looked at after the store, for a client may come again before its leaving is noticed.
             repeat.running = self._lost.pop(place, None)
@@ -175,5 +176,11 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def _ignored(admission: Admission) -> dict[str, str]:
+    """What this request had ignored: another one that got the same answer may have sent other parameters."""
+    return {IGNORED: ", ".join(admission.attempts[0].ignored)}
+
+
 def _told(answer: Answer, headers: dict[str, str]) -> Answer:
-    return structs.replace(answer, headers={**answer.headers, **headers})
+    kept = {name: value for name, value in answer.headers.items() if name != IGNORED}
+    return structs.replace(answer, headers={**kept, **{name: value for name, value in headers.items() if value}})

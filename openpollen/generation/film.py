@@ -59,6 +59,12 @@ async def _until_done(upstream: Upstream, attempt: Attempt, state: JobState, fol
             state = await upstream.call(adapter.poll_video(state.id, route, provider), provider, adapter.decode_job)
             failures = 0
         except Failure as failure:
+            if failure.error.reason == "provider_unknown_model":
+                raise BadGateway(
+                    "The provider lost the video while it was made; nothing was charged. Send the request again.",
+                    reason="job_lost",
+                    spent=True,
+                ) from failure
             failures += 1
             if failures >= _PATIENCE or not failure.retryable:
                 raise

@@ -79,7 +79,8 @@ def check_video(request: VideoRequest, model: Model) -> VideoRequest:
     elif fault := _size_fault(request.width, request.height, limits):
         raise BadRequest(f"{model.name} cannot make {request.width}x{request.height}: {fault}.")
     _check_characters("prompt", request.prompt, model)
-    return structs.replace(request, seconds=seconds)
+    # The length is the model's from here on: an engine that stands in for it makes that one, not its own default.
+    return structs.replace(request, seconds=seconds, given=request.given | {"duration"})
 
 
 def check_speech(request: SpeechRequest, model: Model) -> SpeechRequest:
@@ -122,6 +123,13 @@ def frame_size(aspect_ratio: str, resolution: str) -> tuple[int, int]:
     if short is None:
         raise BadRequest(f"resolution: expected one of {_list(_HEIGHTS)}, not {resolution[:40]!r}.")
     return (_even(short * ratio), short) if ratio >= 1 else (short, _even(short / ratio))
+
+
+def picture_size(aspect_ratio: str) -> tuple[int, int]:
+    """Width and height of about one megapixel in a ratio, in steps of 16: 16:9 is 1360x768."""
+    wide, high = frame_size(aspect_ratio, "1080p")
+    scale = (1024 * 1024 / (wide * high)) ** 0.5
+    return 16 * round(wide * scale / 16), 16 * round(high * scale / 16)
 
 
 def aspect_of(width: int, height: int) -> str:

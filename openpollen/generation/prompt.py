@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from openpollen.catalog.registry import Registry
-from openpollen.core.assets import ImageRequest, MusicRequest, SpeechRequest, VideoRequest
+from openpollen.core.assets import ImageRequest, MusicRequest, SpeechRequest, Transcript, VideoRequest
 from openpollen.core.chat import ChatAnswer, ChatRequest
 from openpollen.core.errors import GatewayError, ServiceUnavailable, UnprocessableEntity
 from openpollen.core.model import Capability, Model
@@ -84,12 +84,16 @@ class Prompts:
                 "safe=true cannot check pictures of this model here; leave it out, or use the model scene.",
                 reason="no_safety_checker",
             )
-        await self._check(_text_of(call))
+        text = _text_of(call)
+        if text:
+            await self._check(text)
 
     async def check_result(self, made: Made) -> None:
         """Refuses an unsafe text answer."""
         if isinstance(made, ChatAnswer):
             await self._check(_content(made.body))
+        elif isinstance(made, Transcript):
+            await self._check(made.text)
 
     async def _check(self, text: str) -> None:
         try:

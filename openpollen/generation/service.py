@@ -29,7 +29,14 @@ from openpollen.core.assets import (
     VideoRequest,
 )
 from openpollen.core.chat import ChatAnswer, ChatRequest
-from openpollen.core.errors import BadGateway, BadRequest, GatewayError, InternalError, PaymentRequired
+from openpollen.core.errors import (
+    BadGateway,
+    BadRequest,
+    GatewayError,
+    InternalError,
+    PaymentRequired,
+    UnprocessableEntity,
+)
 from openpollen.core.model import Model, Provider
 from openpollen.core.money import format_pollen
 from openpollen.core.usage import Usage
@@ -52,6 +59,8 @@ log = logging.getLogger("openpollen")
 
 #: Brings a result that a provider answered as an address: its URL, and the provider's own base URL.
 Fetch = Callable[[str, str], Awaitable[Asset]]
+#: Raises an error for a result that must not be delivered.
+Check = Callable[[Made], Awaitable[None]]
 T = TypeVar("T")
 
 
@@ -170,11 +179,16 @@ class Pipeline:
 
     # -- the whole way ----------------------------------------------------------------------------------------------
 
-    async def run(self, call: Call, admission: Admission, follow: Follow | None = None) -> Result:
-        """Holds, makes, settles. Raises GatewayError; nothing is charged then. ``follow`` is told how a video gets on."""
+    async def run(
+        self, call: Call, admission: Admission, follow: Follow | None = None, check: Check | None = None
+    ) -> Result:
+        """Holds, makes, settles. Raises GatewayError; nothing is charged then. ``follow`` is told how a video gets on;
+        ``check`` may refuse what was made."""
         held = await self.hold(call, admission)
         try:
             result = await self.first(admission.attempts, lambda attempt: self._make(call, admission, attempt, follow))
+            if check is not None:
+                await check(result.made)
         except BaseException:
             self.release(call, held)
             raise
@@ -217,6 +231,12 @@ class Pipeline:
             case TranscriptionRequest() as request:
                 out = adapter.encode_transcription(request, route, provider)
                 made = await self.upstream.call(out, provider, adapter.decode_transcription)
+                if admission.local and not made.text.strip():
+                    # A provider was paid for listening to silence; here it is no work, and a mistake more often than not.
+                    raise UnprocessableEntity(
+                        "No speech was heard in the recording; nothing was charged. Check that it is not silent.",
+                        reason="no_speech",
+                    )
             case VideoRequest() as request:
                 deadline = self._settings.generation.job_timeout_s
                 media = await film(self.upstream, attempt, request, deadline, follow)

@@ -43,7 +43,8 @@ def test_the_balance_of_a_key_with_a_budget_is_its_budget(gateway: Gateway) -> N
 
 @pytest.mark.parametrize("path", ["profile", "balance", "usage", "usage/daily", "keys"])
 def test_a_permission_that_is_missing_is_403_and_named(gateway: Gateway, path: str) -> None:
-    bare = gateway.key(gateway.account().id, f"user-{gateway._users}", permissions="")
+    owner = gateway.account()
+    bare = gateway.key(owner.id, owner.get("/api/account/profile").json["name"], permissions="")
     error = bare.get(f"/api/account/{path}").error
     assert (error["code"], error["reason"]) == ("FORBIDDEN", "scope")
     assert f"account:{path.split('/')[0]}" in error["message"]

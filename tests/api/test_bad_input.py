@@ -215,7 +215,7 @@ def test_one_byte_too_much_is_413(account: Account, path: str) -> None:
     too_large = b'{"a": "' + b"a" * (20 * 1024 * 1024 - 8) + b'"}'
     assert len(too_large) == 20 * 1024 * 1024 + 1
     reply = account.request("POST", path, body=too_large, headers={"Content-Type": "application/json"})
-    check(reply, "20 MiB", 413, "PAYLOAD_TOO_LARGE")
+    check(reply, "20,971,520 bytes", 413, "PAYLOAD_TOO_LARGE")
 
 
 def test_a_chunked_body_that_is_too_large_is_413_too(account: Account) -> None:

@@ -18,6 +18,7 @@ SPELLING_MARGIN = 0.12  # lead over the best drawing of another id; less is a gu
 SHORTEST = 6  # letters: shorter words have too many neighbours
 MEANING_FLOOR = 0.9  # cosine of multilingual-e5 vectors, whose unrelated words already reach 0.85
 MEANING_MARGIN = 0.024
+REMEMBERED = 1000  # words whose answer is kept
 
 
 class Embedder(Protocol):
@@ -66,7 +67,8 @@ class NearestName:
     ) -> None:
         self._embedder = embedder
         self._floor, self._margin, self._shortest = floor, margin, shortest
-        self._names, self._keys = list(names), list(names.values())
+        self._names, self._keys = list(names), np.array(list(names.values()))
+        self._known: dict[str, str | None] = {}
 
     @cached_property
     def _vectors(self) -> Array:
@@ -75,11 +77,19 @@ class NearestName:
     def closest(self, word: str) -> str | None:
         if len(word) < self._shortest:
             return None
+        if word not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[word] = self._closest(word)
+        return self._known[word]
+
+    def _closest(self, word: str) -> str | None:
         scores = self._vectors @ self._embedder.encode([word])[0]
         best = int(np.argmax(scores))
-        others = [float(s) for s, key in zip(scores, self._keys, strict=True) if key != self._keys[best]]
-        clear = not others or float(scores[best]) - max(others) >= self._margin
-        return self._keys[best] if clear and scores[best] >= self._floor else None
+        key = str(self._keys[best])
+        others = scores[self._keys != key]
+        clear = not others.size or float(scores[best]) - float(others.max()) >= self._margin
+        return key if clear and scores[best] >= self._floor else None
 
 
 class FirstThat:

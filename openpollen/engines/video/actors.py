@@ -168,17 +168,17 @@ def draw(frame: Any, actor: Actor, camera: Camera, progress: float, seconds: flo
     if part == "body":
         _paste(frame, actor.image, x, y + dy, k, lean)
     elif actor.shade is not None:
-        picture = _scaled(actor, k)
+        picture = _scaled(actor.shade, actor.scaled, k)
         frame.paste(picture, (round(x), round(y)), picture)
 
 
-def _scaled(actor: Actor, k: float) -> Any:
-    """The shade in about `k` times its size; it is soft, so that one size serves many frames."""
+def _scaled(shade: Any, scaled: dict[int, Any], k: float) -> Any:
+    """The shade in about `k` times its size, kept in `scaled`: it is soft, so that one size serves many frames."""
     steps = round(k * 200)
-    if steps not in actor.scaled:
-        size = (max(1, round(actor.shade.width * steps / 200)), max(1, round(actor.shade.height * steps / 200)))
-        actor.scaled[steps] = actor.shade.resize(size, Image.Resampling.BILINEAR)
-    return actor.scaled[steps]
+    if steps not in scaled:
+        size = (max(1, round(shade.width * steps / 200)), max(1, round(shade.height * steps / 200)))
+        scaled[steps] = shade.resize(size, Image.Resampling.BILINEAR)
+    return scaled[steps]
 
 
 def _paste(frame: Any, picture: Any, x: float, y: float, k: float, lean: float) -> None:

@@ -58,7 +58,10 @@ class Film:
     flashes: list[float] = field(default_factory=list[float])
     back: Frame | None = None
     far: tuple[int, Any] = (-1, None)  # the picture of all but the nearest plane, and the step it was drawn for
-    waves: tuple[int, tuple[int, int, NDArray[np.intp]] | None] = (-1, None)  # where the water's pixels come from, likewise
+    waves: tuple[int, tuple[int, int, NDArray[np.intp]] | None] = (
+        -1,
+        None,
+    )  # where the water's pixels come from, likewise
 
 
 def prepare(plan: Plan, width: int, height: int, length: float, seed: int, token: CancelToken) -> Film:
