@@ -153,6 +153,13 @@ def _shipped(problems: list[str]) -> _Source:
     return source
 
 
+def _over(shipped: Table, table: Table) -> Table:
+    """An operator's provider over the shipped one. With an address of its own it is the operator's host: it gets the
+    shipped key where that is set, and may well need none."""
+    own = "base_url" in table and "key" not in table
+    return {**shipped, **({"needs_key": False} if own else {}), **table}
+
+
 def _operator(tables: Table, file: str, source: _Source, problems: list[str]) -> frozenset[str]:
     """Lays the operator's tables over the shipped ones; returns the names of the models it speaks of."""
     providers, models = tables.get("providers", {}), tables.get("models", [])
@@ -165,11 +172,7 @@ def _operator(tables: Table, file: str, source: _Source, problems: list[str]) ->
             problems.append(f"{where}: is the host of the built-in engines and set by [engines]; choose another name")
             continue
         shipped = source.providers.get(name, ("", {}))[1]
-        merged = {**shipped, **table} if isinstance(table, dict) else table
-        if isinstance(merged, dict) and "base_url" in table and "key" not in table:
-            # The operator's own host: it gets the shipped key where that is set, and may well need none.
-            merged.setdefault("needs_key", False)
-        source.providers[name] = (where, merged)
+        source.providers[name] = (where, _over(shipped, cast(Table, table)) if isinstance(table, dict) else table)
     if not isinstance(models, list) or not all(isinstance(item, dict) for item in cast("list[object]", models)):
         problems.append(f"{file}: models: must be tables, written [[models]]")
         models = []

@@ -26,10 +26,13 @@ _EXTRAS = (
 def report(settings: Settings, registry: Registry) -> dict[str, Any]:
     """Everything doctor knows, as data."""
     live = [provider.name for provider in registry.providers.values() if provider.live and provider.name != "local"]
-    served: dict[str, int] = {"provider": 0, "local": 0, "nobody": 0}
+    served: dict[str, int] = {"provider": 0, "local": 0, "waiting": 0, "nobody": 0}
+    waiting = {entry.name for entry in weights.status() if entry.state != "ready"}
     for model in registry.models():
         now = registry.now(model)
-        served["nobody" if now is None else "local" if now.served_by or model.local else "provider"] += 1
+        local = now is not None and (now.served_by is not None or model.local)
+        lacks = now is not None and local and now.routes[0][0].model in waiting
+        served["waiting" if lacks else "nobody" if now is None else "local" if local else "provider"] += 1
     return {
         "ok": True,
         "data": str(settings.data),
@@ -53,6 +56,8 @@ def summary(registry: Registry, settings: Settings) -> list[str]:
         lines.append(f"missing: {', '.join(wanted)}; polli models pull brings them")
     if facts["models"]["local"]:
         lines.append(f"models: {facts['models']['provider']} by providers, {facts['models']['local']} by local engines")
+        if facts["models"]["waiting"]:
+            lines[-1] += f", {facts['models']['waiting']} wait for weights"
     return lines
 
 
@@ -85,6 +90,7 @@ def doctor(as_json: bool, config: Path | None, data: Path | None) -> None:
     counts = facts["models"]
     click.echo(
         f"\nmodels          {counts['provider']} served by providers, {counts['local']} by local engines, "
+        f"{counts['waiting']} wait for weights, "
         f"{counts['nobody']} by nobody"
     )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvicorn
 
+from openpollen.api.protocol import EnvelopeProtocol
 from openpollen.app import build_worker
 from openpollen.core.errors import ConfigError, GatewayError
 
@@ -58,7 +59,7 @@ def main() -> None:
         worker.app,
         fd=options.fd,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=EnvelopeProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

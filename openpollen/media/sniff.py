@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 UNKNOWN = "application/octet-stream"
 
 #: Types that a browser may show in place; everything else is a download. No markup of any kind is among them.
@@ -68,6 +70,11 @@ _BRANDS = {
 }
 _UNSHOWN_BRANDS = frozenset({b"heic", b"heix", b"mif1", b"msf1", b"crx "})
 _TEXT_SAMPLE = 65_536
+_MARKUP_SAMPLE = 1_024
+#: The beginning of HTML, SVG and XML, behind a byte order mark, white space and comments.
+_MARKUP = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype|\?xml|html|head|body|svg|script)\b", re.I | re.S
+)
 #: Control characters that plain text does not have.
 _CONTROLS = frozenset(range(32)) - {9, 10, 12, 13, 27}
 
@@ -85,6 +92,8 @@ def sniff(data: bytes) -> str:
         return "image/bmp"
     if len(data) >= 4 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0:
         return _mpeg_audio(data)
+    if _MARKUP.match(data[:_MARKUP_SAMPLE]):
+        return UNKNOWN  # what a browser could run is handed out as a file to keep, never shown
     return "text/plain" if _is_text(data) else UNKNOWN
 
 

@@ -108,7 +108,8 @@ def test_markup_is_never_served_as_what_it_is(gateway: Gateway, payer: Account, 
         media = upload(payer, data, kind).json["id"]
         reply = gateway.request("GET", f"/{media}")
         assert reply.body == data
-        assert reply.headers["content-type"].partition(";")[0] in ("text/plain", "application/octet-stream")
+        assert reply.headers["content-type"].partition(";")[0] == "application/octet-stream"
+        assert reply.headers["content-disposition"] == "attachment"
         assert reply.headers["x-content-type-options"] == "nosniff"
         assert reply.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
 
