@@ -20,12 +20,12 @@ from openpollen.accounts import login, users, views
 from openpollen.accounts.permissions import SCOPES
 from openpollen.accounts.tiers import Tiers
 from openpollen.cli import doctor
-from openpollen.core.errors import BadRequest, ConfigError, Conflict, GatewayError, NotFound
+from openpollen.core.errors import BadRequest, ConfigError, Conflict, GatewayError, NotFound, ServiceUnavailable
 from openpollen.core.money import parse_pollen, pollen_number
 from openpollen.ledger import wallet
 from openpollen.ledger.verify import verify
 from openpollen.settings import Settings, load_settings
-from openpollen.storage.database import Connection, Database
+from openpollen.storage.database import FILE_NAME, Connection, Database
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -69,10 +69,16 @@ def common(command: Command) -> Command:
 
 
 @contextmanager
-def opened(data: Path | None, config: Path | None, as_json: bool) -> Generator[Admin]:
-    """The data folder's database for one command; a fault becomes a message and an exit code."""
+def opened(data: Path | None, config: Path | None, as_json: bool, *, may_make: bool = False) -> Generator[Admin]:
+    """The data folder's database for one command; a fault becomes a message and an exit code.
+
+    Only ``may_make`` makes a data folder: elsewhere a mistyped one must not look like an empty, healthy one."""
     try:
         settings = load_settings(config, os.environ, {"data": data})
+        if not may_make and not (settings.data / FILE_NAME).exists():
+            raise ServiceUnavailable(
+                f"There is no data in {settings.data}; check --data, or start polli serve there first."
+            )
         database = Database.open(settings.data)
         try:
             yield Admin(settings, database, as_json)
@@ -123,7 +129,7 @@ def create_user(
     as_json: bool,
 ) -> None:
     """Make an account called NAME."""
-    with opened(data, config, as_json) as run:
+    with opened(data, config, as_json, may_make=True) as run:
         start = run.tiers.check(tier or run.tiers.default)
         gift = run.settings.accounts.signup_grant
 

@@ -131,9 +131,9 @@ def test_publishable_keys(run: Polli) -> None:
 
 
 def test_a_login_link_signs_its_user_in(run: Polli, tmp_path: Path) -> None:
+    run("user", "create", "Bob")
     assert run("login-link").exit_code == 3
     run("user", "create", "Root", "--admin")
-    run("user", "create", "Bob")
     (tmp_path / "data" / "server.json").write_text(
         json.dumps({"url": "http://127.0.0.1:4711", "pid": 1, "version": "0"})
     )
@@ -195,6 +195,7 @@ def test_exit_codes(run: Polli, words: list[str], code: int) -> None:
 
 
 def test_a_fault_is_json_when_json_is_asked_for(run: Polli) -> None:
+    run("user", "create", "Bob")
     result = run("grant", "nobody", "1", "--bucket", "pack", "--json")
     assert json.loads(result.stdout)["error"]["code"] == "NOT_FOUND"
 
@@ -209,7 +210,15 @@ def test_options_beat_the_environment_and_the_file_is_read(run: Polli, tmp_path:
     config.write_text('[tiers]\ndefault = "seed"\n[accounts]\nsignup_grant = "0.25"\n')
     made = answer(run("user", "create", "Bob", "--data", str(tmp_path / "other"), "--config", str(config), "--json"))
     assert (made["tier"], made["balance"]["pack"]) == ("seed", 0.25)
-    assert answer(run("user", "list", "--json"))["data"] == []
+    assert len(answer(run("user", "list", "--data", str(tmp_path / "other"), "--json"))["data"]) == 1
+
+
+def test_a_mistyped_data_folder_is_told_and_not_made(run: Polli, tmp_path: Path) -> None:
+    for words in (["ledger", "verify"], ["user", "list"], ["grant", "Bob", "1", "--bucket", "pack"]):
+        result = run(*words, "--data", str(tmp_path / "typo"))
+        assert result.exit_code == 4
+        assert "There is no data in" in result.output
+    assert not (tmp_path / "typo").exists()
 
 
 def test_the_command_itself_runs(tmp_path: Path) -> None:

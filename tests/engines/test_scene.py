@@ -473,7 +473,7 @@ def test_bytes_do_not_depend_on_the_process() -> None:
     assert len(runs) == 1
 
 
-@pytest.mark.parametrize("size", [(64, 64), (2048, 100), (64, 300), (333, 517), (640, 360)])
+@pytest.mark.parametrize("size", [(64, 64), (2048, 200), (64, 300), (333, 257)])
 def test_any_size(size: tuple[int, int]) -> None:
     result = made("a red house and a dog", width=size[0], height=size[1])
     assert image(result).size == size
