@@ -56,7 +56,7 @@ def summary(registry: Registry, settings: Settings) -> list[str]:
         lines.append(f"missing: {', '.join(wanted)}; polli models pull brings them")
     if facts["models"]["local"]:
         lines.append(f"models: {facts['models']['provider']} by providers, {facts['models']['local']} by local engines")
-        if facts["models"]["waiting"]:
+        if wanted:
             lines[-1] += f", {facts['models']['waiting']} wait for weights"
     return lines
 

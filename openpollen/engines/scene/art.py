@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image
 
 from .drawings import OWN_KEYS, own_drawing
 from .figures import WHOLE, whole_figure
 from .icons import body, icons
 from .props import draw_prop
 from .recolor import recolored
+from .svg import rendered
 from .types import Array, Rgb, Tint
 
 MARGIN = 1  # transparent pixels kept around a trimmed drawing, for clean edges when it is moved
@@ -66,18 +65,12 @@ def markup(key: str) -> tuple[str, float, float]:
 
 def raster(inner: str, width: float, height: float, rows: int) -> Array:
     """SVG markup drawn `rows` pixels high, as premultiplied RGBA."""
-    import resvg_py
-
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" fill="none"'
         f' width="{width:g}" height="{height:g}">{inner}</svg>'
     )
     columns = max(1, round(rows * width / height))
-    png = resvg_py.svg_to_bytes(svg_string=svg, width=columns, height=max(1, rows), skip_system_fonts=True)
-    image = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
-    rgba = np.asarray(image, np.float32) / np.float32(255)
-    rgba[..., :3] *= rgba[..., 3:]
-    return rgba
+    return rendered(svg, columns, max(1, rows))
 
 
 @lru_cache(maxsize=512)

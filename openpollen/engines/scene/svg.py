@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 
-from .types import Rgb
+import numpy as np
+from PIL import Image
+
+from .types import Array, Rgb
+
+
+def rendered(svg: str, columns: int, rows: int) -> Array:
+    """An SVG document drawn at a size in pixels, as premultiplied RGBA."""
+    import resvg_py
+
+    # no drawing holds text, and looking for the machine's fonts costs more than the drawing
+    png = resvg_py.svg_to_bytes(svg_string=svg, width=columns, height=rows, skip_system_fonts=True)
+    rgba = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGBA"), np.float32) / np.float32(255)
+    rgba[..., :3] *= rgba[..., 3:]
+    return rgba
 
 
 def hexed(color: Rgb) -> str:

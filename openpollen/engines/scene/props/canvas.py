@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..paint import f32
+from ..svg import rendered
 from ..types import Array, Rgb
 
 Point = tuple[float, float]
@@ -92,15 +93,7 @@ def trimmed(rgba: Array) -> Array:
 
 def svg(body: str, view: tuple[float, float], height: int) -> Array:
     """An SVG drawing (`body` in a `view` wide, high) rasterised `height` rows high, premultiplied RGBA."""
-    import io
-
-    import resvg_py
-
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {view[0]:g} {view[1]:g}" '
     width = max(1, round(view[0] * height / view[1]))
     text = f'{head}width="{width}" height="{height}" preserveAspectRatio="none">{body}</svg>'
-    raw: Any = resvg_py.svg_to_bytes(svg_string=text)
-    image = np.asarray(Image.open(io.BytesIO(bytes(raw))).convert("RGBA"), dtype=np.float32) / 255
-    out = image.copy()
-    out[..., :3] *= image[..., 3:]
-    return f32(out)
+    return rendered(text, width, height)
