@@ -150,7 +150,7 @@ def test_transcription_through_openais_library(user: Account, spoken: bytes) -> 
     assert str(heard).startswith("WEBVTT")
 
 
-def test_silence_is_an_empty_transcript(user: Account) -> None:
+def test_silence_is_told_and_not_charged(user: Account) -> None:
     silent = (
         b"RIFF"
         + (36 + 32_000).to_bytes(4, "little")
@@ -161,7 +161,8 @@ def test_silence_is_an_empty_transcript(user: Account) -> None:
         + bytes(32_000)
     )
     reply = listen(user, silent)
-    assert (reply.status, reply.json["text"].strip()) == (200, "")
+    assert (reply.status, reply.error["reason"]) == (422, "no_speech")
+    assert "Check that it is not silent" in reply.error["message"]
 
 
 def test_heard_seconds_are_measured_from_the_bytes_and_charged(payer: Account, fake: FakeProvider) -> None:

@@ -11,7 +11,7 @@ from openpollen.catalog.load import Catalog, load, load_catalog, validate
 from openpollen.catalog.registry import Registry
 from openpollen.core.model import Capability, Unit
 
-ISSUE_EXAMPLE = """
+EXAMPLE = """
 [providers.lab]
 wire = "openai_compatible"
 base_url = "http://127.0.0.1:9100/v1"
@@ -45,7 +45,7 @@ def catalog(tmp_path: Path, text: str) -> Catalog:
 
 
 def test_the_example_works_word_for_word(tmp_path: Path) -> None:
-    reg = registry(tmp_path, ISSUE_EXAMPLE, {"LAB_KEY": "secret"})
+    reg = registry(tmp_path, EXAMPLE, {"LAB_KEY": "secret"})
     found = reg.resolve("lab-chat", "chat")
     serving = reg.serving(found.model, found.capability)
     route, provider = serving.routes[0]
@@ -57,7 +57,7 @@ def test_the_example_works_word_for_word(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_not_set_leaves_the_model_to_the_local_engine(tmp_path: Path) -> None:
-    reg = registry(tmp_path, ISSUE_EXAMPLE)
+    reg = registry(tmp_path, EXAMPLE)
     found = reg.resolve("lab-chat", "chat")
     serving = reg.serving(found.model, found.capability)
     assert serving.served_by is not None
@@ -152,32 +152,32 @@ def test_a_local_engine_can_be_given_a_price(tmp_path: Path) -> None:
 
 
 def test_routes_with_different_prices_are_warned_about(tmp_path: Path) -> None:
-    text = ISSUE_EXAMPLE + (
+    text = EXAMPLE + (
         '[[models.routes]]\nprovider = "lab"\nmodel = "b"\nprice = { input_token = "9", output_token = "9" }\n'
     )
     found = catalog(tmp_path, text)
     assert found.models[-1].price.rates[Unit.OUTPUT_TOKEN] == 5000
     assert len(found.warnings) == 1
     assert "lab-chat" in found.warnings[0]
-    assert catalog(tmp_path, ISSUE_EXAMPLE).warnings == ()
+    assert catalog(tmp_path, EXAMPLE).warnings == ()
 
 
 def test_a_price_for_what_is_never_measured_is_warned_about(tmp_path: Path) -> None:
-    found = catalog(tmp_path, ISSUE_EXAMPLE.replace("per =", 'second = "1", per ='))
+    found = catalog(tmp_path, EXAMPLE.replace("per =", 'second = "1", per ='))
     assert len(found.warnings) == 1
     assert "lab-chat price: second" in found.warnings[0]
 
 
 def test_the_revision_follows_prices_and_routes(tmp_path: Path) -> None:
-    plain = registry(tmp_path, ISSUE_EXAMPLE).revision
-    assert registry(tmp_path, ISSUE_EXAMPLE).revision == plain
-    assert registry(tmp_path, ISSUE_EXAMPLE.replace('"5.00"', '"6.00"')).revision != plain
-    assert registry(tmp_path, ISSUE_EXAMPLE, {"LAB_KEY": "x"}).revision != plain
+    plain = registry(tmp_path, EXAMPLE).revision
+    assert registry(tmp_path, EXAMPLE).revision == plain
+    assert registry(tmp_path, EXAMPLE.replace('"5.00"', '"6.00"')).revision != plain
+    assert registry(tmp_path, EXAMPLE, {"LAB_KEY": "x"}).revision != plain
 
 
 def test_settings_and_catalogue_share_the_file(tmp_path: Path) -> None:
     path = tmp_path / "openpollen.toml"
-    path.write_text('[server]\nport = 0\n[engines]\nchat_model = "qwen2.5-coder-1.5b"\n' + ISSUE_EXAMPLE, "utf-8")
+    path.write_text('[server]\nport = 0\n[engines]\nchat_model = "qwen2.5-coder-1.5b"\n' + EXAMPLE, "utf-8")
     settings, found = load(path, {}, {"server.host": "0.0.0.0"})
     assert (settings.server.port, settings.server.host) == (0, "0.0.0.0")
     assert "lab-chat" in {model.name for model in found.models}
@@ -190,3 +190,32 @@ def test_settings_and_catalogue_share_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "# nothing\n"])
 def test_an_empty_file_is_sound(tmp_path: Path, text: str) -> None:
     assert len(catalog(tmp_path, text).models) == 72
+
+
+def test_a_name_of_ones_own_for_an_engine_serves_nobody_elses_calls(tmp_path: Path) -> None:
+    text = """
+[[models]]
+name = "house-pictures"
+capabilities = ["image"]
+[[models.routes]]
+provider = "local"
+model = "scene"
+price = { image = "0.5" }
+"""
+    (tmp_path / "openpollen.toml").write_text(text)
+    registry = Registry.build(load_catalog(tmp_path / "openpollen.toml"), {}, local_url="http://engines/v1")
+    flux, mine = (registry.resolve(name, "images").model for name in ("flux", "house-pictures"))
+    standing_in = registry.serving(flux, Capability.IMAGE)
+    assert standing_in.served_by is not None
+    assert (standing_in.served_by.name, standing_in.price.free) == ("scene", True)
+    own = registry.serving(mine, Capability.IMAGE)
+    assert own.served_by is not None
+    assert (own.served_by.name, own.price.free) == ("scene", False)
+
+
+def test_a_shipped_provider_can_be_pointed_at_a_host_that_needs_no_key(tmp_path: Path) -> None:
+    (tmp_path / "openpollen.toml").write_text('[providers.openai]\nbase_url = "http://127.0.0.1:9100/v1"\n')
+    catalog = load_catalog(tmp_path / "openpollen.toml")
+    here = Registry.build(catalog, {}).providers["openai"]
+    assert (here.live, here.base_url, here.key) == (True, "http://127.0.0.1:9100/v1", None)
+    assert Registry.build(catalog, {"OPENAI_API_KEY": "k"}).providers["openai"].key == "k"
