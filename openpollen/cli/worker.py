@@ -76,6 +76,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    # The ledger's writer hands its results over often and works briefly: it should not wait long for its turn.
+    sys.setswitchinterval(0.0005)
     sock = socket.socket(fileno=options.fd)
     server = _Server(config, options.ready)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
