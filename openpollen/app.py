@@ -75,7 +75,7 @@ def _pulled_models(folder: Path) -> list[Model]:
     os.environ["OPENPOLLEN_MODELS"] = str(
         folder
     )  # whatever looks for weights in this process looks where the settings say
-    return [_pulled_model(hub) for hub in weights.pulled_hub_models()]
+    return [_pulled_model(hub) for hub in weights.pulled_hub_models() if hub.kind in ("chat", "image")]
 
 
 def _pulled_model(hub: HubModel) -> Model:

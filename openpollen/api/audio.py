@@ -68,14 +68,14 @@ class AudioApi:
             raise invalid("file", "is required: the recording, as a file of the form")
         seconds = await asyncio.to_thread(audio_seconds, file.data)
         limits.check_audio_length(seconds, resolved.model)
+        wanted = params.timestamp_granularities or []
         request = TranscriptionRequest(
             file=_named(file),
             heard_ms=round(seconds * 1000),
             language=params.language,
             prompt=params.prompt,
             temperature=params.temperature,
-            words=(params.response_format == "verbose_json" and "segment" not in (params.timestamp_granularities or ()))
-            or "word" in (params.timestamp_granularities or ()),
+            words="word" in wanted or (params.response_format == "verbose_json" and not wanted),
         )
         call = self._calls.new(
             exchange,
