@@ -100,7 +100,7 @@ class Calls:
         if seed == -1:
             drawn = secrets.randbelow(_MAX_SEED)
             call.headers["x-seed"] = str(drawn)
-            call.request = structs.replace(call.request, seed=drawn)  # type: ignore[call-overload]
+            call.request = structs.replace(call.request, seed=drawn)
         return call
 
     async def respond(self, exchange: Exchange, call: Call, shape: Shape) -> None:
@@ -108,7 +108,7 @@ class Calls:
         key = idempotency_key(exchange)
         admission = self.pipeline.admit(call)
         if exchange.method == "HEAD":
-            headers = {"x-model-used": admission.served_by.name, **_ignored(admission), **call.headers}
+            headers = {"x-model-used": admission.served_by.name, **admission.attempts[0].told, **call.headers}
             await exchange.head(200, _media_type(call), None, headers)
             return
         repeat = await self._answers.begin(call, admission, key)
@@ -129,6 +129,8 @@ class Calls:
 
     async def stream(self, exchange: Exchange, call: Call) -> None:
         """Answers a chat as server-sent events."""
+        if call.safe:
+            raise BadRequest("safe: an answer is checked whole, so it cannot be streamed; leave out stream or safe.")
         key = idempotency_key(exchange)
         admission = self.pipeline.admit(call)
         repeat = await self._answers.begin(call, admission, key)
@@ -136,10 +138,6 @@ class Calls:
             await self._send(exchange, repeat.answer)
             return
         try:
-            if call.safe:
-                raise BadRequest(
-                    "safe: an answer is checked whole, so it cannot be streamed; leave out stream or safe."
-                )
             opened = await exchange.unless_gone(ChatStream.open(self.pipeline, call, admission))
         except BaseException:
             await self._answers.failed(repeat)
@@ -233,11 +231,6 @@ async def _copied(
             if event == DONE:
                 await keep()
             yield event
-
-
-def _ignored(admission: Admission) -> dict[str, str]:
-    names = admission.attempts[0].ignored
-    return {"x-ignored-parameters": ", ".join(names)} if names else {}
 
 
 def _media_type(call: Call) -> str:

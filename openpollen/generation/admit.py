@@ -30,7 +30,8 @@ from openpollen.ledger.pricing import Ceiling, PriceFacts
 from openpollen.providers.adapter import Adapter
 from openpollen.providers.openai_chat import VENDOR_FIELDS
 
-#: Parameters that may go unheard: the answer then names them in ``x-ignored-parameters`` (rule 13).
+IGNORED = "x-ignored-parameters"
+#: Parameters that may go unheard: the answer then names them in that header (rule 13).
 SOFT = VENDOR_FIELDS | frozenset(
     {
         "seed",
@@ -107,6 +108,11 @@ class Attempt:
     provider: Provider
     adapter: Adapter
     ignored: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The header that names what this route ignores; none when it hears everything."""
+        return {IGNORED: ", ".join(self.ignored)} if self.ignored else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,13 @@ from msgspec import Struct, structs
 
 from openpollen import __version__
 from openpollen.core.errors import Conflict, ServiceUnavailable
-from openpollen.generation.admit import Admission
+from openpollen.generation.admit import IGNORED, Admission
 from openpollen.generation.call import Call
 from openpollen.storage import idempotency
 from openpollen.storage.answers import Answer
 from openpollen.storage.cache import Cache
 from openpollen.storage.idempotency import Idempotency
 
-IGNORED = "x-ignored-parameters"
 #: How long a repeat waits for the first request before it is told to come again, in seconds.
 _WAIT = 600.0
 _RENEW = 20.0
@@ -71,7 +70,9 @@ class Answers:
                 if not call.refresh:
                     hit = await self._cache.get(call.caller.partition, repeat.cache_key)
                     if hit is not None:
-                        repeat.answer = _told(hit, {"x-cache": "HIT", "x-pollen-cost": "0", **_ignored(admission)})
+                        repeat.answer = _told(
+                            hit, {"x-cache": "HIT", "x-pollen-cost": "0", **admission.attempts[0].told}
+                        )
             if cached and repeat.answer is None and key is None and call.finishes(admission.free):
                 repeat.identity = _digest(call.identity())
                 await self._take_over(repeat, (call.caller.key_id, repeat.identity))
@@ -176,11 +177,7 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _ignored(admission: Admission) -> dict[str, str]:
-    """What this request had ignored: another one that got the same answer may have sent other parameters."""
-    return {IGNORED: ", ".join(admission.attempts[0].ignored)}
-
-
 def _told(answer: Answer, headers: dict[str, str]) -> Answer:
+    # What was ignored is told of this request: another one that got the same answer may have sent other parameters.
     kept = {name: value for name, value in answer.headers.items() if name != IGNORED}
-    return structs.replace(answer, headers={**kept, **{name: value for name, value in headers.items() if value}})
+    return structs.replace(answer, headers={**kept, **headers})

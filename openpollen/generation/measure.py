@@ -104,10 +104,10 @@ def measure_music(request: MusicRequest, made: Media, price: Price) -> Usage:
 
 
 def measure_transcription(request: TranscriptionRequest, made: Transcript, price: Price) -> Usage:
-    """Seconds heard: the length of the upload, measured from its bytes."""
+    """Seconds heard: the length of the upload, which was measured from its bytes when it came."""
     if Unit.SECOND not in price.rates:
         return Usage()
-    return Usage(input_audio_ms=round((_seconds(request.file.data) or made.duration) * 1000))
+    return Usage(input_audio_ms=request.heard_ms or round(made.duration * 1000))
 
 
 def audio_seconds(data: bytes) -> float:

@@ -251,8 +251,7 @@ class Pipeline:
         name = admission.served_by.name
         revised = made.revised_prompt if isinstance(made, Media) else None
         result = Result(made, usage, route, provider, name, revised_prompt=revised)
-        if attempt.ignored:
-            call.headers["x-ignored-parameters"] = ", ".join(attempt.ignored)
+        call.headers.update(attempt.told)
         return result
 
     async def bytes_of(self, made: Media, provider: Provider, wanted: str) -> Media:

@@ -78,8 +78,7 @@ class ChatStream:
         except BaseException:
             pipeline.release(call, held)
             raise
-        if opened.attempt.ignored:
-            call.headers["x-ignored-parameters"] = ", ".join(opened.attempt.ignored)
+        call.headers.update(opened.attempt.told)
         return cls(pipeline, call, admission, held, opened)
 
     @property

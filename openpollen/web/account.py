@@ -155,7 +155,7 @@ def _account_page(seen: _Seen, token: str) -> str:
 
 
 async def _form(exchange: Exchange, session: str) -> dict[str, str]:
-    """The fields of a form of this session. Raises Forbidden for one that another site may have made."""
+    """The fields of a signed-in browser's form. Raises Forbidden for one that another site may have made."""
     _same_origin(exchange)
     raw = parse_qs((await exchange.body(_MAX_FORM)).decode("utf-8", "replace"), keep_blank_values=True)
     fields = {name: values[-1] for name, values in raw.items()}
