@@ -7,11 +7,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from openpollen.accounts.authenticate import Authenticator
@@ -119,13 +120,21 @@ class Worker:
     """Everything that one worker process runs: its services, and the tasks that tidy up behind them."""
 
     def __init__(self, settings: Settings, catalog: Catalog, env: Mapping[str, str], url: str) -> None:
-        name = worker_name(os.getpid())
+        name = worker_name(instance(settings.data), os.getpid())
         self.settings = settings
         self.database = Database.open(settings.data)
         blobs = Blobs(settings.data / "blobs")
         self.client = Client()
         generation = settings.generation
-        self.wallet = Wallet(self.database, worker=name, hold_wait=settings.ledger.hold_wait)
+        ledger = settings.ledger
+        self.wallet = Wallet(
+            self.database,
+            worker=name,
+            hold_wait=ledger.hold_wait,
+            intent=ledger.durability == "intent",
+            strict=ledger.durability == "strict",
+            backlog=ledger.backlog,
+        )
         media = settings.media
         self.store = MediaStore(
             self.database,
@@ -189,6 +198,7 @@ class Worker:
 
     async def start(self) -> None:
         """Begins the tidying; called when the event loop runs."""
+        self.wallet.start()
         self._sweeper = asyncio.create_task(self._sweep())
 
     async def stop(self) -> None:
@@ -197,6 +207,7 @@ class Worker:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
         await self.jobs.stop()
+        await self.wallet.stop()
         await self.client.close()
         await asyncio.to_thread(self.database.close)
 
@@ -230,9 +241,18 @@ class Worker:
         return Asset(data, stored.content_type, stored.id)
 
 
-def worker_name(pid: int) -> str:
-    """Whose holds are whose: unique among the live workers of one data folder."""
-    return f"{socket.gethostname()}-{pid}"
+def instance(data: Path) -> str:
+    """What tells this data folder's workers from those of others that share a database; made once."""
+    path = data / "instance"
+    with contextlib.suppress(FileExistsError), path.open("x") as made:
+        made.write(secrets.token_hex(6))
+    return path.read_text()
+
+
+def worker_name(instance: str, pid: int | Literal[""]) -> str:
+    """Whose leases are whose: unique among the live workers of an installation. Without a pid, the start of the names
+    of all its workers."""
+    return f"{instance}-{pid}"
 
 
 def allowed_hosts(settings: Settings, url: str) -> frozenset[str]:

@@ -14,7 +14,7 @@ from openpollen.accounts.login import create_link
 from openpollen.accounts.permissions import SCOPES
 from openpollen.accounts.users import User, create_user, list_users
 from openpollen.core.money import NANO
-from openpollen.ledger.wallet import grant
+from openpollen.ledger.credit import grant
 from openpollen.storage.database import Connection, Database
 
 WELCOME = 10 * NANO

@@ -20,7 +20,7 @@ from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.ids import KeyType, hash_key, new_id, new_key
 from openpollen.core.money import parse_pollen
 from openpollen.ledger.entries import KeyBudget, Period
-from openpollen.ledger.wallet import remaining
+from openpollen.ledger.credit import remaining
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import api_keys, revisions
 

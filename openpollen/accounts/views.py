@@ -101,7 +101,7 @@ def user_row(user: User, wallet: Balances) -> dict[str, Any]:
 
 def balances_row(wallet: Balances) -> dict[str, Any]:
     """A wallet in pollen."""
-    return {name: pollen_number(getattr(wallet, name)) for name in ("total", "tier", "crypto", "pack", "held")}
+    return {name: pollen_number(getattr(wallet, name)) for name in ("total", "tier", "crypto", "pack")}
 
 
 def time_text(ms: int | None) -> str | None:

@@ -16,7 +16,7 @@ from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
 from openpollen.api.params import decode_object, invalid, parse
 from openpollen.generation.service import Pipeline
-from openpollen.ledger import wallet
+from openpollen.ledger import credit
 from openpollen.ledger.entries import KeyBudget
 from openpollen.storage.database import Connection, Database
 from openpollen.usage import report
@@ -79,7 +79,7 @@ class AccountApi:
         await self._refills.before_call(caller.user)
 
         def look(connection: Connection) -> dict[str, Any]:
-            return views.balance(caller, wallet.balances(connection, caller.user.id), _rest(connection, caller.budget))
+            return views.balance(caller, credit.balances(connection, caller.user.id), _rest(connection, caller.budget))
 
         await exchange.json(200, await self._database.read(look), _PRIVATE)
 
@@ -182,7 +182,7 @@ def _models(names: list[str], pipeline: Pipeline) -> list[str]:
 
 
 def _rest(connection: Connection, budget: KeyBudget | None) -> int | None:
-    return None if budget is None else wallet.remaining(connection, budget)
+    return None if budget is None else credit.remaining(connection, budget)
 
 
 async def _csv(exchange: Exchange, text: str, what: str) -> None:

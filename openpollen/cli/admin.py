@@ -22,7 +22,7 @@ from openpollen.accounts.tiers import Tiers
 from openpollen.cli import doctor
 from openpollen.core.errors import BadRequest, ConfigError, Conflict, GatewayError, NotFound, ServiceUnavailable
 from openpollen.core.money import parse_pollen, pollen_number
-from openpollen.ledger import wallet
+from openpollen.ledger import credit
 from openpollen.ledger.verify import verify
 from openpollen.settings import Settings, load_settings
 from openpollen.storage.database import FILE_NAME, Connection, Database
@@ -137,8 +137,8 @@ def create_user(
             role = "admin" if is_admin else "user"
             user = users.create_user(connection, name, tier=start, email=email, role=role)
             if gift:
-                wallet.grant(connection, user.id, gift, "pack", "signup", "system")
-            return views.user_row(user, wallet.balances(connection, user.id))
+                credit.grant(connection, user.id, gift, "pack", "signup", "system")
+            return views.user_row(user, credit.balances(connection, user.id))
 
         row = run.write(make)
         run.show(row, f"{row['name']} ({row['id']}) was made, in tier {row['tier']}.")
@@ -151,7 +151,7 @@ def list_users(data: Path | None, config: Path | None, as_json: bool) -> None:
 
     def look(connection: Connection) -> list[dict[str, Any]]:
         found = users.list_users(connection)
-        return [views.user_row(user, wallet.balances(connection, user.id)) for user in found]
+        return [views.user_row(user, credit.balances(connection, user.id)) for user in found]
 
     with opened(data, config, as_json) as run:
         rows = run.read(look)
@@ -174,7 +174,7 @@ def grant(
 
         def give(connection: Connection) -> dict[str, Any]:
             owner = users.find_user(connection, user)
-            after = wallet.grant(connection, owner.id, nano, bucket, reason, "admin")
+            after = credit.grant(connection, owner.id, nano, bucket, reason, "admin")
             row = {"user": owner.id, "name": owner.name, "bucket": bucket, "amount": pollen_number(nano)}
             return {**row, "balance": views.balances_row(after)}
 

@@ -16,13 +16,13 @@ import click
 
 from openpollen import __version__
 from openpollen.accounts.first_start import FirstStart, bootstrap
-from openpollen.app import build_registry, read_configuration, worker_name
+from openpollen.app import build_registry, instance, read_configuration, worker_name
 from openpollen.catalog.load import Catalog
 from openpollen.cli import doctor
 from openpollen.cli.supervisor import Supervisor, bind, write_server_file
 from openpollen.core.errors import ConfigError, GatewayError
 from openpollen.core.money import format_pollen
-from openpollen.ledger import wallet
+from openpollen.ledger import reclaim
 from openpollen.settings import Settings
 from openpollen.storage.database import Database
 
@@ -101,7 +101,7 @@ def _prepare(settings: Settings) -> FirstStart | None:
         first = bootstrap(
             database, name=accounts.admin_name, tier=settings.tiers.default, welcome=accounts.welcome_grant
         )
-        database.write_sync(lambda connection: wallet.reclaim(connection, None))
+        database.submit_sync(reclaim.run, reclaim.Reclaim(worker_name(instance(settings.data), "")))
         return first
     finally:
         database.close()
@@ -112,11 +112,11 @@ def _reclaim(settings: Settings, pid: int) -> None:
     try:
         database = Database.open(settings.data)
         try:
-            database.write_sync(lambda connection: wallet.reclaim(connection, worker_name(pid)))
+            database.submit_sync(reclaim.run, reclaim.Reclaim(worker_name(instance(settings.data), pid)))
         finally:
             database.close()
     except GatewayError as fault:
-        click.echo(f"polli: what the worker held comes back within the hour: {fault.message}", err=True)
+        click.echo(f"polli: what the worker had leased comes back in some seconds: {fault.message}", err=True)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -166,7 +166,7 @@ class Pipeline:
             response_ms=round((time.monotonic() - call.started) * 1000),
             partial=partial,
         )
-        paid = self._wallet.settle(held.hold, bill.total, row, urgent=self.strict)
+        paid = self._wallet.settle(held.hold, bill.total, row)
         self._watch(call, paid)
         self._leave(held.ticket, bill.total)
         return paid

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from openpollen.core.errors import PaymentRequired
 from openpollen.core.money import format_pollen
+from openpollen.usage.record import Paid
 
 Bucket = Literal["tier", "crypto", "pack"]
 Period = Literal["day", "week", "month"]
@@ -73,18 +76,29 @@ class HoldRequest(Struct, frozen=True):
 
 
 class Leg(Struct, frozen=True):
-    """Part of a hold: an amount on one account."""
+    """Part of a hold: an amount of one account, out of a lease of this worker or, for a stored hold, out of the
+    ledger itself."""
 
     account: str
     amount: int
+    bucket: Bucket | None = None
+    lease: Any = None
 
 
-class Hold(Struct, frozen=True):
-    """Money set aside for one request, until ``settle`` or ``release``. ``amount`` is what is held."""
+@dataclass(slots=True)
+class Hold:
+    """Money set aside for one request, until ``settle`` or ``release``. ``amount`` is what is held.
+
+    ``epoch`` is the one of the leases that it stands on. A ``stored`` hold stands in the database by itself.
+    ``ended`` is the outcome of the first settlement or release: there is no second one.
+    """
 
     request: HoldRequest
     amount: int = 0
     legs: tuple[Leg, ...] = ()
+    epoch: int = 0
+    stored: bool = False
+    ended: asyncio.Future[Paid] | None = None
 
 
 class Short(Struct, frozen=True):
@@ -133,30 +147,19 @@ class Transfer(Struct, frozen=True):
 
 
 class Balances(Struct, frozen=True):
-    """A wallet: balances with what is held still inside; ``held`` is the part set aside by open holds."""
+    """A wallet by bucket. What open calls hold is still in it."""
 
     tier: int = 0
     crypto: int = 0
     pack: int = 0
-    held: int = 0
-    paid_held: int = 0
 
     @property
     def total(self) -> int:
         return self.tier + self.crypto + self.pack
 
-    @property
-    def available(self) -> int:
-        """What a new call can hold."""
-        return self.total - self.held
-
-    @property
-    def paid_available(self) -> int:
-        """What a new call to a paid model can hold."""
-        return self.crypto + self.pack - self.paid_held
-
 
 def wallet_account(user_id: str, bucket: str) -> str:
+    """Name of the account of a bucket of a user's wallet."""
     return f"{user_id}/{bucket}"
 
 

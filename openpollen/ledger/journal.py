@@ -1,192 +1,254 @@
-"""Runs many holds and settlements in one transaction: load what they touch, do the arithmetic in memory, store what
-changed.
+"""Writes what a worker did in memory to the ledger: many settlements in one transaction, folded per account.
 
-The cost of a transaction is its statements; here their number hardly grows with the calls they serve. Everything is
-plain driver SQL.
+Everything is plain driver SQL, and the number of statements hardly grows with the calls they serve. Every batch renews
+the worker's leases and is conditional on its epoch: whose leases were taken back charges nobody, the platform pays.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any
 
 from msgspec import Struct
 
-from openpollen.core.errors import Conflict
-from openpollen.ledger.book import Book
-from openpollen.ledger.entries import BUCKETS, Hold, HoldRequest, Short, Transfer, wallet_account
-from openpollen.storage.writer import Driver
+from openpollen.ledger.entries import BUCKETS, BUDGETS, PLATFORM, SHORTFALL, Bucket, Hold, HoldRequest, Transfer
+from openpollen.ledger.leases import Move
+from openpollen.ledger.reclaim import reclaim, reclaim_expired
+from openpollen.ledger.statements import LEASE_MS, adjust, ask, later_accounts, select, store_transfers
+from openpollen.ledger.take import Rejoined, Take, Taken, Unclaim, Wait, take, unclaim
+from openpollen.storage.database import Driver
 from openpollen.usage.record import Paid, UsageRow, write_rows
 
-_HELD_FOR_MS = 3_600_000
-_DURABLE_HELD_FOR_MS = 24 * 3_600_000
+_WORKERS_HOLD_MS = 3_600_000
+_JOBS_HOLD_MS = 24 * 3_600_000
 _IN_ONE_STATEMENT = 500
 
 
-class Open(Struct, frozen=True):
-    """Make a hold for a worker."""
+class Close(Struct, frozen=True):
+    """End a hold at a price; ``moves`` belong to leases of ``epoch``, ``stored`` to the request's own rows. ``freed``
+    is a bucket of which some stays unheld with this worker: others look again before they spend a later one."""
 
     request: HoldRequest
-    worker: str
+    price: int
+    epoch: int
+    moves: Sequence[Move]
+    stored: Sequence[Move] = ()
+    row: UsageRow | None = None
+    freed: Bucket | None = None
 
 
-class Close(Struct, frozen=True):
-    """End a hold at a price; with a row it is recorded."""
+class Book(Struct, frozen=True):
+    """Book to the platform what a provider bills for an attempt whose result nobody got (rule 28)."""
+
+    request_id: str
+    provider: str
+    amount: int
+
+
+class Pin(Struct, frozen=True):
+    """Store a hold by itself: its legs leave the worker's leases. ``worker`` is empty for a job's hold, which outlives
+    whoever made it."""
 
     hold: Hold
-    price: int
-    row: UsageRow | None
+    legs: Sequence[tuple[str, int]]
+    worker: str | None
 
 
-Entry = Open | Close
-Outcome = Hold | Short | Paid
+class Beat(Struct, frozen=True):
+    """Renew the leases, give back what is not needed, and learn what others ask for. ``leave`` gives back all."""
+
+    epoch: int
+    returns: Sequence[tuple[str, int]] = ()
+    drained: Sequence[str] = ()
+    leave: bool = False
 
 
-def run(driver: Driver, entries: Sequence[Entry]) -> list[Outcome | Exception]:
-    """Handles entries in order; the answer to each is a hold, a refusal, how it was paid, or Conflict for a request
-    id used twice."""
-    now = int(time.time() * 1000)
-    page = _Page(driver, entries, now)
-    outcomes = [page.open(entry) if isinstance(entry, Open) else page.close(entry) for entry in entries]
-    page.store(driver)
-    return outcomes
+class Pulse(Struct, frozen=True):
+    """Answer to a beat: the epoch in force and the leases that others recall."""
+
+    epoch: int
+    asked: tuple[str, ...] = ()
+
+
+class Fenced(Struct, frozen=True):
+    """Answer to a pin whose leases were taken back: hold anew."""
+
+
+Entry = Close | Book | Pin | Beat | Take | Unclaim
+Outcome = Paid | Pulse | Fenced | Taken | Rejoined | Wait | object
+
+
+class Journal:
+    """The ledger's writer for one worker."""
+
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
+        self.alone = False
+        self.ring = False
+        self.over = 0  # the latest epoch of ours that was found to be over
+
+    def run(self, driver: Driver, entries: Sequence[Entry]) -> list[object]:
+        """Handles entries in order, each with its outcome."""
+        now = driver.now()
+        renewed = select(driver, _RENEW, (now + LEASE_MS, self._worker))
+        page = _Page(driver, self._worker, renewed[0][0] if renewed else 0, now)
+        page.load([entry for entry in entries if isinstance(entry, Close) and entry.stored])
+        outcomes = [self._handle(page, entry) for entry in entries]
+        page.flush()
+        self.ring = self.ring or page.ring
+        self.over = page.over or self.over
+        return outcomes
+
+    def _handle(self, page: _Page, entry: Entry) -> object:
+        match entry:
+            case Close():
+                return page.close(entry)
+            case Book():
+                return page.book(entry)
+            case Pin():
+                return page.pin(entry)
+            case Beat():
+                return self._beat(page, entry)
+            case Take():
+                page.flush()
+                return take(page.driver, entry, page.epoch, page.now)
+            case Unclaim():
+                return unclaim(page.driver, entry)
+
+    def _beat(self, page: _Page, entry: Beat) -> Pulse:
+        page.flush()
+        driver, worker, now = page.driver, self._worker, page.now
+        if entry.leave:
+            reclaim(driver, worker, holds=False)
+            return Pulse(0)
+        if entry.epoch and entry.epoch == page.epoch:
+            for account, amount in entry.returns:
+                adjust(driver, worker, {account: (0, -amount, -amount)})
+            if entry.drained:
+                driver.executemany(_DRAINED, [(account, worker) for account in entry.drained])
+            driver.execute("DELETE FROM leases WHERE worker = ? AND amount = 0", (worker,))
+        reclaim_expired(driver, now)
+        self.alone = select(driver, "SELECT COUNT(*) FROM ledger_workers")[0][0] < 2
+        asked = select(driver, "SELECT account_id FROM leases WHERE worker = ? AND state = 1", (worker,))
+        return Pulse(page.epoch, tuple(account for (account,) in asked))
 
 
 class _Page:
-    """The part of the ledger that one batch works on."""
+    """One batch: what it changes, summed up until it is stored."""
 
-    def __init__(self, driver: Driver, entries: Sequence[Entry], now: int) -> None:
-        ids = [_hold_of(entry).request.request_id for entry in entries]
-        self._held = _load_holds(driver, ids)
-        self._settled = _load_settled(driver, ids)
-        names = {name for entry in entries for name in _accounts_of(entry, now)}
-        names.update(name for legs in self._held.values() for name, _ in legs)
-        self._book = Book(_load_accounts(driver, names), now)
-        self._now = now
-        self._made: list[tuple[Hold, str]] = []
-        self._ended: list[str] = []
+    def __init__(self, driver: Driver, worker: str, epoch: int, now: int) -> None:
+        self.driver, self.epoch, self.now = driver, epoch, now
+        self._worker = worker
+        self._deltas: dict[str, tuple[int, int, int]] = {}  # account -> balance, held, lease
+        self._transfers: list[Transfer] = []
         self._rows: list[tuple[UsageRow, Paid]] = []
+        self._held: set[str] = set()
+        self._settled: dict[str, Paid] = {}
+        self._freed: set[str] = set()
+        self.ring = False
+        self.over = 0
 
-    def open(self, entry: Open) -> Outcome | Exception:
-        request_id = entry.request.request_id
-        if request_id in self._held or request_id in self._settled:
-            return Conflict("This request id was used before.", reason="request_id")
-        outcome = self._book.hold(entry.request)
-        if isinstance(outcome, Hold) and outcome.legs:
-            self._held[request_id] = [(leg.account, leg.amount) for leg in outcome.legs]
-            self._made.append((outcome, entry.worker))
-        return outcome
+    def load(self, entries: Sequence[Close]) -> None:
+        """Looks up which stored holds are still there, and which requests were settled before."""
+        ids = [entry.request.request_id for entry in entries]
+        self._held = {row[0] for row in _of(self.driver, "SELECT request_id FROM holds WHERE request_id IN", ids)}
+        sql = "SELECT request_id, measured, charged, meter_source FROM usage WHERE request_id IN"
+        for request_id, measured, charged, source in _of(self.driver, sql, ids):
+            self._settled[request_id] = Paid(measured, ((source or "", charged),) if charged else ())
 
-    def close(self, entry: Close) -> Outcome:
-        request = entry.hold.request
-        legs = self._held.pop(request.request_id, None)
-        if legs:
-            self._book.release(legs)
-            self._ended.append(request.request_id)
-        if done := self._settled.get(request.request_id):
-            return done
+    def close(self, entry: Close) -> Paid:
+        request = entry.request
+        moves = entry.moves
+        if moves and entry.epoch != self.epoch:
+            moves, self.over = (), entry.epoch
+        for move in moves:
+            balance, held, lease = self._deltas.get(move.account, (0, 0, 0))
+            gone = move.charged + move.returned
+            self._deltas[move.account] = (balance - move.charged, held - gone, lease - gone)
+            self.ring = self.ring or move.returned > 0
+        if entry.freed is not None:
+            self._freed.update(later_accounts(request.user_id, entry.freed))
+        if entry.stored:
+            if (done := self._settled.get(request.request_id)) is not None:
+                return done
+            moves = [*moves, *self._close_stored(entry)]
         if entry.row is None:
             return Paid(0)
-        if entry.hold.legs and not legs:
-            # The hold was taken back, because its worker was thought dead: what came too late is the platform's.
-            self._book.book_shortfall(request, entry.price)
-            paid = Paid(entry.price)
-        else:
-            paid = self._book.charge(entry.hold, entry.price)
-        self._settled[request.request_id] = paid
+        paid = self._charge(request, entry.price, moves)
         self._rows.append((entry.row, paid))
+        if entry.stored:
+            self._settled[request.request_id] = paid
         return paid
 
-    def store(self, driver: Driver) -> None:
-        _store_accounts(driver, self._book)
-        store_transfers(driver, self._book.transfers, self._now)
-        ended = set(self._ended)
-        made = [
-            (hold.request.request_id, leg.account, leg.amount, *_keeper(hold.request, worker, self._now))
-            for hold, worker in self._made
-            if hold.request.request_id not in ended
-            for leg in hold.legs
+    def book(self, entry: Book) -> None:
+        self._transfers.append(Transfer(SHORTFALL, PLATFORM, entry.amount, "attempt", entry.provider, entry.request_id))
+
+    def pin(self, entry: Pin) -> Hold | Fenced:
+        self.flush()
+        hold, lifetime = entry.hold, _WORKERS_HOLD_MS if entry.worker else _JOBS_HOLD_MS
+        if hold.epoch != self.epoch:
+            return Fenced()
+        adjust(self.driver, self._worker, {account: (0, 0, -amount) for account, amount in entry.legs})
+        rows = [
+            (hold.request.request_id, account, amount, entry.worker, self.now, self.now + lifetime)
+            for account, amount in entry.legs
         ]
-        if made:
-            sql = (
-                "INSERT INTO holds (request_id, account_id, amount, worker, created_at, expires_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)"
+        self.driver.executemany(_INSERT_HOLD, rows)
+        return hold
+
+    def flush(self) -> None:
+        """Stores what was summed up so far."""
+        if self._deltas:
+            adjust(self.driver, self._worker, self._deltas)
+            self._deltas = {}
+        if self._freed:
+            self.ring = ask(self.driver, sorted(self._freed), self._worker) or self.ring
+            self._freed = set()
+        store_transfers(self.driver, self._transfers, self.now)
+        write_rows(self.driver, self._rows, self.now)
+        self._transfers, self._rows = [], []
+
+    def _close_stored(self, entry: Close) -> Sequence[Move]:
+        """Ends a stored hold. One that was given back, because nobody answered for it in time, charges nobody."""
+        request_id = entry.request.request_id
+        if request_id not in self._held:
+            return ()
+        self._held.discard(request_id)
+        self.driver.execute("DELETE FROM holds WHERE request_id = ?", (request_id,))
+        for move in entry.stored:
+            balance, held, lease = self._deltas.get(move.account, (0, 0, 0))
+            gone = move.charged + move.returned
+            self._deltas[move.account] = (balance - move.charged, held - gone, lease)
+        self.ring = True
+        return entry.stored
+
+    def _charge(self, request: HoldRequest, price: int, moves: Sequence[Move]) -> Paid:
+        parts: dict[str, int] = {}
+        due: dict[tuple[str, str], int] = {}
+        for move in moves:
+            if move.charged:
+                transfer = move.account, BUDGETS if move.bucket is None else PLATFORM
+                due[transfer] = due.get(transfer, 0) + move.charged
+                if move.bucket is not None:
+                    parts[move.bucket] = parts.get(move.bucket, 0) + move.charged
+        for (debit, credit), amount in due.items():
+            self._transfers.append(Transfer(debit, credit, amount, "charge", request.user_id, request.request_id))
+        paid = Paid(price, tuple((bucket, parts[bucket]) for bucket in BUCKETS if bucket in parts))
+        if paid.shortfall:
+            self._transfers.append(
+                Transfer(SHORTFALL, PLATFORM, paid.shortfall, "shortfall", request.user_id, request.request_id)
             )
-            driver.executemany(sql, made)
-        if ended:
-            driver.executemany("DELETE FROM holds WHERE request_id = ?", [(request_id,) for request_id in ended])
-        write_rows(driver, self._rows, self._now)
+        return paid
 
 
-def store_transfers(driver: Driver, transfers: Iterable[Transfer], now: int) -> None:
-    """Appends transfers. Whoever calls this changes the stored balances in the same transaction."""
-    rows = [(now, t.debit, t.credit, t.amount, t.reason, t.actor, t.request_id) for t in transfers]
-    if rows:
-        sql = (
-            "INSERT INTO transfers (at, debit, credit, amount, reason, actor, request_id) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        )
-        driver.executemany(sql, rows)
+_RENEW = "UPDATE ledger_workers SET expires_at = ? WHERE name = ? RETURNING epoch"
+_DRAINED = "UPDATE leases SET state = 2 WHERE account_id = ? AND worker = ?"
+_INSERT_HOLD = (
+    "INSERT INTO holds (request_id, account_id, amount, worker, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)"
+)
 
 
-def _store_accounts(driver: Driver, book: Book) -> None:
-    changed = [(name, account) for name, account in book.accounts.items() if account.changed]
-    opened = [
-        (name, name.partition("/")[0], "budget", account.balance, account.held, book.now)
-        for name, account in changed
-        if account.opened
-    ]
-    if opened:
-        sql = "INSERT INTO ledger_accounts (id, owner, kind, balance, held, opened_at) VALUES (?, ?, ?, ?, ?, ?)"
-        driver.executemany(sql, opened)
-    kept = [(account.balance, account.held, name) for name, account in changed if not account.opened]
-    if kept:
-        driver.executemany("UPDATE ledger_accounts SET balance = ?, held = ? WHERE id = ?", kept)
-
-
-def _load_accounts(driver: Driver, names: Iterable[str]) -> dict[str, tuple[int, int]]:
-    rows = _select(driver, "SELECT id, balance, held FROM ledger_accounts WHERE id IN", list(names))
-    return {name: (balance, held) for name, balance, held in cast(list[tuple[str, int, int]], rows)}
-
-
-def _load_holds(driver: Driver, ids: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
-    rows = _select(driver, "SELECT request_id, account_id, amount FROM holds WHERE request_id IN", ids)
-    held: dict[str, list[tuple[str, int]]] = {}
-    for request_id, account, amount in cast(list[tuple[str, str, int]], rows):
-        held.setdefault(request_id, []).append((account, amount))
-    return held
-
-
-def _load_settled(driver: Driver, ids: Sequence[str]) -> dict[str, Paid]:
-    sql = "SELECT request_id, measured, charged, meter_source FROM usage WHERE request_id IN"
-    rows = cast(list[tuple[str, int, int, str | None]], _select(driver, sql, ids))
-    return {
-        request_id: Paid(measured, ((source or "", charged),) if charged else ())
-        for request_id, measured, charged, source in rows
-    }
-
-
-def _select(driver: Driver, sql: str, values: Sequence[str]) -> list[object]:
-    rows: list[object] = []
-    for start in range(0, len(values), _IN_ONE_STATEMENT):
-        part = values[start : start + _IN_ONE_STATEMENT]
-        rows += driver.execute(f"{sql} ({', '.join('?' * len(part))})", part).fetchall()
-    return rows
-
-
-def _hold_of(entry: Entry) -> Hold:
-    return Hold(entry.request) if isinstance(entry, Open) else entry.hold
-
-
-def _accounts_of(entry: Entry, now: int) -> Iterable[str]:
-    hold = _hold_of(entry)
-    for bucket in BUCKETS:
-        yield wallet_account(hold.request.user_id, bucket)
-    for budget in hold.request.budgets:
-        yield budget.account(now)
-    for leg in hold.legs:
-        yield leg.account
-
-
-def _keeper(request: HoldRequest, worker: str, now: int) -> tuple[str | None, int, int]:
-    return (None, now, now + _DURABLE_HELD_FOR_MS) if request.durable else (worker, now, now + _HELD_FOR_MS)
+def _of(driver: Driver, sql: str, ids: Sequence[str]) -> Iterable[tuple[Any, ...]]:
+    for start in range(0, len(ids), _IN_ONE_STATEMENT):
+        part = ids[start : start + _IN_ONE_STATEMENT]
+        yield from select(driver, f"{sql} ({', '.join('?' * len(part))})", part)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+import time
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 
@@ -17,7 +18,8 @@ class _Line:
 
 
 class Lines:
-    """The lines of one process. Across processes there is no order, only a look at the ledger each ``poll`` seconds."""
+    """The lines of one process, by owner. Across processes claims in the ledger keep the order, and a look at it each
+    ``poll`` seconds."""
 
     def __init__(self, poll: float = 0.05) -> None:
         self._poll = poll
@@ -28,16 +30,14 @@ class Lines:
         """Whether anyone waits for money."""
         return bool(self._lines)
 
-    def busy(self, owners: Iterable[str]) -> str | None:
-        """The first of these owners that someone already waits for."""
-        return next((owner for owner in owners if owner in self._lines), None) if self._lines else None
+    def busy(self, owner: str) -> bool:
+        """Whether someone already waits for this owner's money."""
+        return owner in self._lines
 
-    def moved(self, owners: Iterable[str]) -> None:
-        """Tells the lines of these owners that money came free."""
-        if self._lines:
-            for owner in owners:
-                if line := self._lines.get(owner):
-                    line.moved.set()
+    def moved(self, owner: str | None = None) -> None:
+        """Tells an owner's line, or all, that money came free."""
+        for line in self._lines.values() if owner is None else filter(None, (self._lines.get(owner),)):
+            line.moved.set()
 
     @asynccontextmanager
     async def turn(self, owner: str) -> AsyncGenerator[asyncio.Event]:
@@ -52,10 +52,11 @@ class Lines:
             if not line.waiting:
                 del self._lines[owner]
 
-    async def pause(self, moved: asyncio.Event) -> None:
-        """Sleeps until money came free, or until the next look at the ledger is due."""
+    async def pause(self, moved: asyncio.Event, until: float | None = None) -> None:
+        """Sleeps until money came free, the next look at the ledger is due, or it is ``until`` (monotonic)."""
+        seconds = self._poll if until is None else max(0.0, min(self._poll, until - time.monotonic()))
         try:
-            async with asyncio.timeout(self._poll):
+            async with asyncio.timeout(seconds):
                 await moved.wait()
         except TimeoutError:
             pass

@@ -27,14 +27,19 @@ CHECKS: dict[str, str] = {
             SELECT credit AS account FROM transfers UNION SELECT debit FROM transfers) t
         WHERE account NOT IN ('outside', 'platform', 'shortfall', 'budgets')
             AND account NOT IN (SELECT id FROM ledger_accounts)""",
-    "what is held is the sum of the open holds": """
+    "what is held is the sum of the open leases and stored holds": """
         SELECT a.id, a.held, COALESCE(h.total, 0) AS holds FROM ledger_accounts a LEFT JOIN (
-            SELECT account_id, SUM(amount) AS total FROM holds GROUP BY account_id) h ON h.account_id = a.id
+            SELECT account_id, SUM(amount) AS total FROM (
+                SELECT account_id, amount FROM holds UNION ALL SELECT account_id, amount FROM leases) s
+            GROUP BY account_id) h ON h.account_id = a.id
         WHERE a.held <> COALESCE(h.total, 0)""",
     "no account is below zero or holds more than it has": """
         SELECT id, balance, held FROM ledger_accounts WHERE balance < 0 OR held < 0 OR held > balance""",
     "no hold is older than its limit": """
         SELECT request_id, account_id, amount FROM holds WHERE expires_at < :now - 120000""",
+    "no lease is older than its limit": """
+        SELECT l.account_id, l.worker, l.amount FROM leases l LEFT JOIN ledger_workers w ON w.name = l.worker
+        WHERE w.name IS NULL OR w.expires_at < :now - 120000""",
     "no settled request still holds money": """
         SELECT h.request_id, h.account_id FROM holds h JOIN usage u ON u.request_id = h.request_id""",
     "every usage row says what was charged": """
@@ -61,9 +66,15 @@ CHECKS: dict[str, str] = {
         WHERE d.user_id IS NULL OR u.requests <> d.requests OR u.cost <> d.cost""",
 }
 
+_ASIDE = {
+    "held": "SELECT COALESCE(SUM(amount), 0) FROM holds",
+    "leased": "SELECT COALESCE(SUM(amount), 0) FROM leases",
+}
+
 
 def verify(connection: Connection, now: int | None = None) -> dict[str, Any]:
-    """Runs every check in one snapshot: ``{"ok", "checks", "problems"}``. ``now`` in milliseconds is for tests."""
+    """Runs every check in one snapshot: ``{"ok", "checks", "problems", "held", "leased"}``; the last two are what stored
+    holds and workers have set aside now, in nano-pollen. ``now`` in milliseconds is for tests."""
     moment = int(time.time() * 1000) if now is None else now
     checks: list[dict[str, Any]] = []
     problems: list[str] = []
@@ -72,7 +83,8 @@ def verify(connection: Connection, now: int | None = None) -> dict[str, Any]:
         checks.append({"check": promise, "ok": not broken})
         if broken:
             problems.append(f"Not so: {promise}. {len(broken)} rows, such as {_some(broken)}.")
-    return {"ok": not problems, "checks": checks, "problems": problems}
+    aside = {name: int(connection.execute(text(query)).scalar_one()) for name, query in _ASIDE.items()}
+    return {"ok": not problems, "checks": checks, "problems": problems, **aside}
 
 
 def _some(broken: Sequence[Any]) -> str:

@@ -1,225 +1,418 @@
-"""The wallet: grant, hold, settle, release. With the journal it is the only writer of the ledger's tables.
+"""The wallet: grant, hold, settle, release, as one worker uses it. With the journal it is the only writer of the
+ledger's tables.
 
     hold     sets the most that a call can cost aside, in the wallet and in every key budget, or refuses with 402
     settle   charges the exact price once, gives the rest back and writes the usage row, all in one transaction
     release  settles at nothing
 
-A call settles under its request id: a second settlement changes nothing and answers as the first did.
+Holds live in the memory of this process, inside what it leased (``leases``); only a call that does not fit goes to the
+database (``take``). A call settles once: a second settlement changes nothing and answers as the first did.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
-from msgspec.structs import asdict
-from sqlalchemy import insert, select, text
+from msgspec import structs
+from sqlalchemy import select
 
-from openpollen.core.errors import BadRequest
-from openpollen.core.money import MAX_POLLEN, NANO
-from openpollen.ledger import journal
-from openpollen.ledger.entries import (
-    BUCKETS,
-    OUTSIDE,
-    Balances,
-    Bucket,
-    Hold,
-    HoldRequest,
-    KeyBudget,
-    Short,
-    Transfer,
-    wallet_account,
-)
+from openpollen.core.errors import Conflict, GatewayError, ServiceUnavailable
+from openpollen.ledger import credit, reclaim
+from openpollen.ledger.entries import BUCKETS, Balances, Bucket, Hold, HoldRequest, Leg, Short, wallet_account
+from openpollen.ledger.journal import Beat, Book, Close, Entry, Fenced, Journal, Pin, Pulse
+from openpollen.ledger.leases import Leases, Move
 from openpollen.ledger.lines import Lines
+from openpollen.ledger.statements import LEASE_MS
+from openpollen.ledger.take import Rejoined, Take, Taken, Unclaim, Wait
 from openpollen.storage.database import Connection, Database
-from openpollen.storage.schema import ledger_accounts, transfers
+from openpollen.storage.schema import holds
 from openpollen.usage.record import Paid, UsageRow
+
+log = logging.getLogger("openpollen")
+
+_BEAT_SECONDS = 1.0
+_IDLE_SECONDS = 5.0
+#: A worker stops holding this long before its leases run out, so that clocks need not agree.
+_MARGIN_SECONDS = 1.0
+_TRUSTED_SECONDS = LEASE_MS / 1000 - _MARGIN_SECONDS
+#: A silent worker's recall is answered for it when its leases have run out.
+_RECALL_SECONDS = LEASE_MS / 1000 + 2
 
 
 class Wallet:
-    """The ledger as one worker uses it. ``hold_wait`` is how long a call waits for money that others hold, in
-    seconds."""
+    """The ledger as one worker uses it.
 
-    def __init__(self, database: Database, *, worker: str = "main", hold_wait: float = 2.0) -> None:
+    ``hold_wait`` is how long a call waits for money that other calls hold, in seconds. With ``intent`` every hold is
+    on disk before it is given. ``backlog`` is how many charges may wait to be written. ``ring`` wakes other workers.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        worker: str = "main",
+        hold_wait: float = 2.0,
+        intent: bool = False,
+        strict: bool = False,
+        backlog: int = 10_000,
+        ring: Callable[[], None] | None = None,
+        leases: Leases | None = None,
+    ) -> None:
         self._database = database
         self._worker = worker
         self._hold_wait = hold_wait
+        self._intent = intent
+        self._lazy = not (intent or strict)
+        self._backlog = backlog
+        self._ring = ring
+        self._leases = leases or Leases()
+        self._journal = Journal(worker)
+        self._run = self._journal.run
         self._lines = Lines()
+        self._wanted = asyncio.Event()
+        self._doubtful = False
+        self._owed: list[tuple[str, int]] = []
+        self._open: set[str] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._beating: asyncio.Task[None] | None = None
+
+    # -- a call -----------------------------------------------------------------------------------------------------
 
     async def hold(self, request: HoldRequest) -> Hold:
         """Sets money aside for a call. An amount of 0 holds nothing and is never refused.
         The hold's own ``amount`` says what was set aside, for a request with ``least`` it may be less than asked.
 
-        Raises PaymentRequired (reason wallet, key_budget or paid_only); Conflict when the request id was used before.
+        Raises PaymentRequired (reason wallet, key_budget or paid_only); Conflict when the request id is in use;
+        ServiceUnavailable when charges cannot be written.
         """
         if request.amount == 0:
             return Hold(request)
-        owners = _owners(request)
-        owner = self._lines.busy(owners)
-        if owner is None:
-            outcome = await self._open(request)
-            if isinstance(outcome, Hold):
-                return outcome
-            if not outcome.waits:
-                raise outcome.error()
-            owner = outcome.owner
-        return await self._hold_in_turn(request, owner)
+        if request.request_id in self._open:
+            raise Conflict("This request id was used before.", reason="request_id")
+        self._check_backlog()
+        if self._journal.over and self._journal.over == self._leases.epoch:
+            self._leases.start(0)
+        busy = self._lines.waiting and self._lines.busy(request.user_id)
+        hold = None if busy else self._leases.hold(request)
+        self._open.add(request.request_id)
+        try:
+            if hold is None:
+                hold = await self._hold_in_turn(request, self._hold_wait)
+            while request.durable or self._intent:
+                if await self._pin(hold):
+                    break
+                hold = await self._hold_in_turn(request, self._hold_wait)
+        except BaseException:
+            self._open.discard(request.request_id)
+            raise
+        return hold
 
-    def settle(self, hold: Hold, actual: int, row: UsageRow, *, urgent: bool = False) -> asyncio.Future[Paid]:
+    def settle(self, hold: Hold, actual: int, row: UsageRow) -> asyncio.Future[Paid]:
         """Ends a hold at the exact price and records the request, once. The future is done when both are on disk.
 
         It is queued at once, so a caller that is cancelled or does not await still pays. A price above the hold is
         taken from what wallet, budgets and ``max_cost`` still allow; the rest is booked to the platform as shortfall.
         """
-        return self._close(journal.Close(hold, actual, row))
+        if hold.ended is not None:
+            return hold.ended
+        cap = hold.request.max_cost
+        due = actual if cap is None else min(actual, cap)
+        if due <= hold.amount:
+            hold.ended = self._close(hold, due, actual, row)
+        else:
+            task = asyncio.ensure_future(self._settle_beyond(hold, due, actual, row))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            hold.ended = asyncio.shield(task)
+        return hold.ended
 
     def release(self, hold: Hold, row: UsageRow | None = None) -> asyncio.Future[Paid]:
         """Gives a hold back whole. With a row, the free request is recorded."""
-        return self._close(journal.Close(hold, 0, row))
+        if hold.ended is None:
+            hold.ended = self._close(hold, 0, 0, row)
+        return hold.ended
+
+    def book(self, request_id: str, provider: str, amount: int) -> None:
+        """Books to the platform what a provider bills for an attempt whose result the caller did not get (rule 28)."""
+        if amount > 0:
+            self._submit(Book(request_id, provider, amount), lazy=True, must=True)
+
+    async def resume(self, request: HoldRequest) -> Hold | None:
+        """The stored hold of a request, for a job that another process began; ``None`` when it is gone."""
+
+        def look(connection: Connection) -> dict[str, int]:
+            mine = select(holds.c.account_id, holds.c.amount).where(holds.c.request_id == request.request_id)
+            return {row.account_id: row.amount for row in connection.execute(mine)}
+
+        found = await self._database.read(look)
+        names: dict[Bucket, str] = {bucket: wallet_account(request.user_id, bucket) for bucket in BUCKETS}
+        legs = [Leg(name, found.pop(name), bucket) for bucket, name in names.items() if name in found]
+        amount = sum(leg.amount for leg in legs)
+        legs += [Leg(name, held) for name, held in found.items()]
+        return Hold(request, amount, tuple(legs), stored=True) if legs else None
+
+    # -- money from outside -----------------------------------------------------------------------------------------
 
     async def grant(self, user_id: str, amount: int, bucket: Bucket, reason: str, actor: str) -> Balances:
         """Adds credit from outside to a bucket and returns the wallet after it."""
-        return await self._database.write(lambda connection: grant(connection, user_id, amount, bucket, reason, actor))
+        after = await self._database.write(
+            lambda connection: credit.grant(connection, user_id, amount, bucket, reason, actor)
+        )
+        self._lines.moved(user_id)
+        return after
 
     async def balances(self, user_id: str) -> Balances:
         """The buckets of a user's wallet."""
-        return await self._database.read(lambda connection: balances(connection, user_id))
+        return await self._database.read(lambda connection: credit.balances(connection, user_id))
 
-    async def available(self, user_id: str, *, paid_only: bool = False, budgets: Iterable[KeyBudget] = ()) -> int:
-        """What a new call could hold now: the least of the wallet and every budget."""
+    # -- the worker's life ------------------------------------------------------------------------------------------
 
-        def look(connection: Connection) -> int:
-            wallet = balances(connection, user_id)
-            rest = (remaining(connection, budget) for budget in budgets)
-            return min([wallet.paid_available if paid_only else wallet.available, *rest])
+    def start(self) -> None:
+        """Begins the heartbeat that keeps leases alive and answers recalls."""
+        self._beating = asyncio.create_task(self._beat_on())
 
-        return await self._database.read(look)
+    async def stop(self) -> None:
+        """Ends the heartbeat, writes what is queued and gives every lease back."""
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.gather(self._beating, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._leases.epoch:
+            await self._leave()
 
-    async def reclaim(self, worker: str | None) -> int:
-        """Gives back the holds of a dead worker; with ``None`` of every worker, for when none runs. Returns their
-        number.
+    async def beat(self) -> None:
+        """One heartbeat: renews the leases, gives back idle ones and those that others recall."""
+        if not self._leases.epoch:
+            return
+        if self._doubtful and self._leases.quiet and not self._database.waiting:
+            # A visit to the ledger had no certain outcome: begin anew, with what memory and database agree on.
+            self._doubtful = False
+            await self._leave()
+            return
+        returns = self._owed + self._leases.idle(_IDLE_SECONDS)
+        self._owed = []
+        drained: tuple[str, ...] = ()
+        while True:
+            started = time.monotonic()
+            pulse = cast(Pulse, await self._submit(Beat(self._leases.epoch, returns, drained)))
+            if pulse.epoch != self._leases.epoch:
+                self._leases.start(pulse.epoch)
+            self._leases.valid_until = started + _TRUSTED_SECONDS
+            if returns or drained:
+                self._wake_others()
+            asked = tuple(account for account in pulse.asked if account not in drained)
+            if not asked:
+                return
+            returns, drained = self._leases.drain(asked), asked
 
-        The holds of stored jobs stay: their jobs answer for them.
-        """
-        return await self._database.write(lambda connection: reclaim(connection, worker))
+    async def _leave(self) -> None:
+        epoch = self._leases.epoch
+        self._leases.start(0)
+        await self._submit(Beat(epoch, leave=True))
+
+    async def reclaim(self, worker: str) -> int:
+        """Gives back what a dead worker had set aside; see ``reclaim.Reclaim``. Returns the number of stored holds
+        among it. The holds of stored jobs stay: their jobs answer for them."""
+        return await self._database.submit(reclaim.run, reclaim.Reclaim(worker))
 
     async def sweep(self) -> int:
-        """Gives back holds that outlived their limit, and returns their number. Run it about once a minute."""
-        now = int(time.time() * 1000)
-        return await self._database.write(lambda connection: sweep(connection, now))
+        """Gives back stored holds that outlived their limit, and returns their number. Run it about once a minute."""
+        return await self._database.submit(reclaim.sweep, None)
 
-    async def _open(self, request: HoldRequest) -> Hold | Short:
+    def woken(self) -> None:
+        """Another worker rang: looks at once whether it recalls something, and wakes who waits here."""
+        self._lines.moved()
+        self._wanted.set()
+
+    async def _beat_on(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_BEAT_SECONDS):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self.beat()
+            except GatewayError as fault:
+                self._doubtful = True
+                log.warning("the ledger could not be reached: %s", fault.message)
+
+    # -- the slow way to a hold ---------------------------------------------------------------------------------------
+
+    async def _hold_in_turn(self, request: HoldRequest, wait: float) -> Hold:
+        """Waits for the turn among this worker's calls, then asks the ledger until the request fits, or it is time."""
+        deadline = time.monotonic() + wait
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(max(wait, 0.001)):
+                    moved = await stack.enter_async_context(self._lines.turn(request.user_id))
+            except TimeoutError:
+                moved = asyncio.Event()
+            return await self._ask(request, moved, deadline)
+
+    async def _ask(self, request: HoldRequest, moved: asyncio.Event, deadline: float) -> Hold:
+        claim: int | None = None
         try:
-            outcome = await self._database.submit(journal.run, journal.Open(request, self._worker))
+            while True:
+                if (hold := self._leases.hold(request)) is not None:
+                    return hold
+                now = time.monotonic()
+                outcome = await self._take(request, claim, last=now >= deadline)
+                if isinstance(outcome, Hold):
+                    claim = None
+                    return outcome
+                if isinstance(outcome, Short):
+                    claim = None
+                    raise outcome.error()
+                if isinstance(outcome, Wait):
+                    claim = outcome.claim
+                    if outcome.recalled:
+                        self._wake_others()
+                    if now > deadline + _RECALL_SECONDS:
+                        raise ServiceUnavailable(
+                            "Another worker did not answer for the money it had leased. Try again in a moment.",
+                            retry_after=2,
+                        )
+                    await self._lines.pause(moved, until=None if outcome.recalled else deadline)
+        finally:
+            if claim is not None:
+                self._submit(Unclaim(claim))
+
+    async def _take(self, request: HoldRequest, claim: int | None, *, last: bool) -> object:
+        """One visit to the ledger. What it draws is held for the request before anything else can happen to it."""
+        started = time.monotonic()
+        budgets = self._leases.budget_accounts(request)
+        have = self._leases.have(request, budgets)
+        entry = Take(request, self._worker, self._leases.epoch, budgets, have, claim, last)
+        future = self._submit(entry)
+        holds: list[Hold] = []
+
+        def bring(done: asyncio.Future[object]) -> None:
+            if done.cancelled() or done.exception() is not None:
+                self._doubtful = True
+                return
+            match done.result():
+                case Taken(drawn, amount, contended) if entry.epoch == self._leases.epoch:
+                    self._leases.add(request.user_id, drawn)
+                    self._leases.valid_until = max(self._leases.valid_until, started + _TRUSTED_SECONDS)
+                    hold = self._leases.hold(structs.replace(request, amount=amount, least=None))
+                    if hold is not None:
+                        hold.request = request
+                        holds.append(hold)
+                    if contended:
+                        self._owed += self._leases.drain(drawn)
+                        self._wanted.set()
+                case Rejoined(epoch):
+                    self._leases.start(epoch)
+                    self._leases.valid_until = started + _TRUSTED_SECONDS
+                case _:
+                    pass
+
+        future.add_done_callback(bring)
+        try:
+            outcome = await asyncio.shield(future)
         except asyncio.CancelledError:
-            self.release(Hold(request))  # the hold is already queued and nobody would end it
+            future.add_done_callback(lambda _: [self.release(hold) for hold in holds])
             raise
-        return cast("Hold | Short", outcome)
+        return holds[0] if holds else outcome
 
-    def _close(self, entry: journal.Close, *, lazy: bool = False) -> asyncio.Future[Paid]:
-        future = self._database.submit(journal.run, entry, lazy=lazy and not self._lines.waiting)
-        owners = _owners(entry.hold.request)
-        future.add_done_callback(lambda _: self._lines.moved(owners))
-        return cast("asyncio.Future[Paid]", future)
-
-    async def _hold_in_turn(self, request: HoldRequest, owner: str) -> Hold:
-        outcome: Hold | Short | None = None
+    async def _pin(self, hold: Hold) -> bool:
+        """Stores a hold by itself. False when its leases were taken back meanwhile."""
+        legs = [(leg.account, leg.amount) for leg in hold.legs]
+        self._leases.pin(hold)
+        future = self._submit(Pin(hold, legs, None if hold.request.durable else self._worker))
         try:
-            async with asyncio.timeout(self._hold_wait), self._lines.turn(owner) as moved:
-                while not isinstance(outcome, Hold):
-                    if outcome is not None:
-                        await self._lines.pause(moved)
-                    outcome = await self._open(request)
-                    if isinstance(outcome, Short) and not outcome.waits:
-                        break
-        except TimeoutError:
-            outcome = outcome or await self._open(request)
-        if isinstance(outcome, Short):
-            raise outcome.error()
-        return outcome
+            return not isinstance(await asyncio.shield(future), Fenced)
+        except asyncio.CancelledError:
+            self.release(hold)
+            raise
+        except GatewayError:
+            self._doubtful = True
+            raise
 
+    # -- the way to the journal -----------------------------------------------------------------------------------------
 
-def grant(connection: Connection, user_id: str, amount: int, bucket: str, reason: str, actor: str) -> Balances:
-    """``Wallet.grant`` inside a transaction of the caller. Raises BadRequest for an amount that is 0, negative or too
-    large."""
-    if bucket not in BUCKETS:
-        raise BadRequest(f"There is no bucket {bucket!r}: choose one of {', '.join(BUCKETS)}.")
-    if not 0 < amount <= MAX_POLLEN * NANO:
-        raise BadRequest(f"A grant is more than 0 and at most {MAX_POLLEN:,} pollen.")
-    if balances(connection, user_id).total + amount > MAX_POLLEN * NANO:
-        raise BadRequest(f"A wallet holds at most {MAX_POLLEN:,} pollen.")
-    now = int(time.time() * 1000)
-    account = wallet_account(user_id, bucket)
-    connection.execute(_CREDIT, {"id": account, "owner": user_id, "amount": amount, "now": now})
-    _append(connection, [Transfer(OUTSIDE, account, amount, reason, actor)], now)
-    return balances(connection, user_id)
+    def _close(
+        self, hold: Hold, due: int, actual: int, row: UsageRow | None, extra: Hold | None = None
+    ) -> asyncio.Future[Paid]:
+        """Ends a hold, and what was held on top of it, at ``due``; queues what the ledger must know of it."""
+        request, epoch = hold.request, self._leases.epoch
+        self._open.discard(request.request_id)
+        moves: list[Move] = []
+        stored: list[Move] = []
+        freed: Bucket | None = None
+        for part in (hold,) if extra is None else (hold, extra):
+            paid = min(due, part.amount)
+            due -= paid
+            if part.stored:
+                stored = self._leases.close(part, paid)
+            elif part.epoch == epoch:
+                moves += self._leases.close(part, paid)
+                freed = freed or (None if self._journal.alone else _left_over(part, paid))
+        if row is None and not moves and not stored:
+            self._lines.moved(request.user_id)
+            return _done(Paid(0))
+        lazy = self._lazy and not self._lines.waiting and not any(move.returned for move in moves)
+        entry = Close(request, actual, epoch, moves, stored, row, freed)
+        future = cast("asyncio.Future[Paid]", self._submit(entry, lazy=lazy, must=True))
+        if self._lines.waiting or not self._journal.alone:
+            future.add_done_callback(lambda _: self._moved(request.user_id))
+        return future
 
-
-def refill(connection: Connection, user_id: str, floor: int) -> int:
-    """Raises the tier bucket to ``floor`` and returns what was added; a balance at or above it stays."""
-    missing = floor - balances(connection, user_id).tier
-    if missing > 0:
-        grant(connection, user_id, missing, "tier", "refill", "system")
-    return max(0, missing)
-
-
-def balances(connection: Connection, user_id: str) -> Balances:
-    """The buckets of a user's wallet; zeros for an unknown user."""
-    names = [wallet_account(user_id, bucket) for bucket in BUCKETS]
-    found = connection.execute(
-        select(ledger_accounts.c.id, ledger_accounts.c.balance, ledger_accounts.c.held).where(
-            ledger_accounts.c.id.in_(names)
+    async def _settle_beyond(self, hold: Hold, due: int, actual: int, row: UsageRow) -> Paid:
+        """Settles a price above the hold: holds as much of the difference as there is, then settles both."""
+        more = HoldRequest(
+            hold.request.request_id,
+            hold.request.user_id,
+            due - hold.amount,
+            hold.request.budgets,
+            hold.request.paid_only,
+            least=1,
+            share=1.0,
         )
-    )
-    rows = {row.id.rpartition("/")[2]: row for row in found}
-    amounts = {bucket: row.balance for bucket, row in rows.items()}
-    held = {bucket: row.held for bucket, row in rows.items()}
-    total_held = sum(held.values())
-    return Balances(**amounts, held=total_held, paid_held=total_held - held.get("tier", 0))
+        extra: Hold | None = None
+        with contextlib.suppress(Exception):
+            extra = await self._hold_in_turn(more, 0)
+        return await self._close(hold, due, actual, row, extra)
+
+    def _submit(self, entry: Entry, *, lazy: bool = False, must: bool = False) -> asyncio.Future[object]:
+        return self._database.submit(self._run, entry, lazy=lazy, must=must)
+
+    def _moved(self, user_id: str) -> None:
+        self._lines.moved(user_id)
+        if self._journal.ring:
+            self._journal.ring = False
+            self._wake_others()
+
+    def _wake_others(self) -> None:
+        if self._ring is not None and not self._journal.alone:
+            self._ring()
+
+    def _check_backlog(self) -> None:
+        waiting, age = self._database.waiting, self._database.oldest_wait
+        if waiting >= self._backlog or age > 1.0:
+            raise ServiceUnavailable(
+                "Charges cannot be written fast enough right now; nothing was done. Try again in a moment.",
+                reason="ledger_backlog",
+                retry_after=2,
+            )
 
 
-def remaining(connection: Connection, budget: KeyBudget) -> int:
-    """What a key may still hold of its budget now."""
-    name = budget.account(int(time.time() * 1000))
-    account = ledger_accounts.c
-    row = connection.execute(select(account.balance, account.held).where(account.id == name)).one_or_none()
-    return budget.limit if row is None else row.balance - row.held
+def _left_over(hold: Hold, paid: int) -> Bucket | None:
+    """The bucket in which a hold leaves money that is spent before what others may have leased."""
+    for leg in hold.legs:
+        if leg.bucket is not None and leg.bucket != BUCKETS[-1]:
+            if paid < leg.amount:
+                return leg.bucket
+            paid -= leg.amount
+    return None
 
 
-def reclaim(connection: Connection, worker: str | None) -> int:
-    """``Wallet.reclaim`` inside a transaction of the caller."""
-    which = "worker IS NOT NULL" if worker is None else "worker = :worker"
-    return _give_back(connection, which, {"worker": worker})
-
-
-def sweep(connection: Connection, now: int) -> int:
-    """``Wallet.sweep`` inside a transaction of the caller; ``now`` in milliseconds."""
-    return _give_back(connection, "expires_at < :now", {"now": now})
-
-
-_CREDIT = text(
-    "INSERT INTO ledger_accounts (id, owner, kind, balance, held, opened_at) "
-    "VALUES (:id, :owner, 'wallet', :amount, 0, :now) "
-    "ON CONFLICT (id) DO UPDATE SET balance = ledger_accounts.balance + excluded.balance"
-)
-
-
-def _give_back(connection: Connection, which: str, values: Mapping[str, object]) -> int:
-    found = connection.execute(text(f"SELECT request_id, account_id, amount FROM holds WHERE {which}"), values).all()  # noqa: S608
-    if not found:
-        return 0
-    back = [{"amount": row.amount, "id": row.account_id} for row in found]
-    connection.execute(text("UPDATE ledger_accounts SET held = held - :amount WHERE id = :id"), back)
-    ended = sorted({row.request_id for row in found})
-    connection.execute(text("DELETE FROM holds WHERE request_id = :id"), [{"id": request_id} for request_id in ended])
-    return len(ended)
-
-
-def _append(connection: Connection, entries: Sequence[Transfer], now: int) -> None:
-    connection.execute(insert(transfers), [{"at": now, **asdict(entry)} for entry in entries])
-
-
-def _owners(request: HoldRequest) -> list[str]:
-    return [request.user_id, *(budget.key_id for budget in request.budgets)]
+def _done(paid: Paid) -> asyncio.Future[Paid]:
+    future: asyncio.Future[Paid] = asyncio.get_running_loop().create_future()
+    future.set_result(paid)
+    return future

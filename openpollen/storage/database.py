@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +34,15 @@ Item = TypeVar("Item")
 FILE_NAME = "openpollen.db"
 _READERS = 4
 _BUSY_SECONDS = 5.0
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that tells the time of its database."""
+
+    dialect = "sqlite"
+
+    def now(self) -> int:
+        return int(time.time() * 1000)
 
 
 class Database:
@@ -94,7 +104,19 @@ class Database:
         self._writer.put(Job(future, None, fn=fn))
         return future.result()
 
-    def submit(self, handler: Handler[Item, T], item: Item, *, lazy: bool = False) -> asyncio.Future[T]:
+    @property
+    def waiting(self) -> int:
+        """How many items that must not be lost wait to be written."""
+        return 0
+
+    @property
+    def oldest_wait(self) -> float:
+        """For how long the oldest of them waits, in seconds."""
+        return 0.0
+
+    def submit(
+        self, handler: Handler[Item, T], item: Item, *, lazy: bool = False, must: bool = False
+    ) -> asyncio.Future[T]:
         """Queues ``item`` for ``handler``, which gets every waiting item at once and has a result or error for each.
 
         ``lazy`` is for what nobody waits for: it goes along with the next commit, a few milliseconds later at most."""
@@ -117,7 +139,9 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level None: the driver begins nothing by itself; transactions begin where this package says so.
-        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")

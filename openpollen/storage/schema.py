@@ -149,7 +149,8 @@ ledger_accounts = Table(
     Index("ledger_accounts_of_owner", "owner"),
     info=_doc(
         "Buckets of wallets (`<user>/tier`, `/crypto`, `/pack`) and budgets of keys (`<key>/total` or "
-        "`<key>/<period>:<start>`). `balance` is the sum of the account's transfers, `held` the sum of its open holds."
+        "`<key>/<period>:<start>`). `balance` is the sum of the account's transfers, `held` the sum of its open leases "
+        "and stored holds."
     ),
 )
 
@@ -181,8 +182,43 @@ holds = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     info=_doc(
-        "Open holds, one row for each leg; gone with the settlement. `worker` is empty for the hold of a stored job."
+        "Holds that stand by themselves, outside leases, one row for each leg; gone with the settlement. `worker` is "
+        "empty for the hold of a stored job; with `intent` every hold is here."
     ),
+)
+
+ledger_workers = Table(
+    "ledger_workers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    info=_doc("Workers with leases. Each of their commits renews `expires_at` and is conditional on `epoch`."),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("account_id", Text, ForeignKey("ledger_accounts.id"), primary_key=True),
+    Column("worker", Text, primary_key=True),
+    Column("amount", BigInteger, CheckConstraint("amount >= 0"), nullable=False),
+    Column("state", Integer, CheckConstraint("state IN (0, 1, 2)"), nullable=False),
+    Index("leases_of_worker", "worker"),
+    info=_doc(
+        "Slices of accounts that workers spend from in memory. `state`: 0 in use, 1 recalled, 2 recalled and drained, "
+        "so that all of it is held by open calls."
+    ),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("claims_of_user", "user_id"),
+    info=_doc("Calls that wait for money of a wallet, oldest first."),
 )
 
 # --- usage ---

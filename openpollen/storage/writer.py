@@ -40,6 +40,7 @@ class Driver(Protocol):
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor: ...
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor: ...
+    def now(self) -> int: ...
 
 
 class Handler(Protocol[ItemT_contra, ResultT_co]):
@@ -145,7 +146,7 @@ class Writer:
             return
         try:
             connection = self._connect()
-            self._transact(connection, cast(sqlite3.Connection, connection.connection.driver_connection), batch)
+            self._transact(connection, cast(Any, connection.connection.driver_connection), batch)
         except Exception as error:
             self._disconnect()
             fault = translate(error)
@@ -156,7 +157,7 @@ class Writer:
                 for job in batch:
                     job.finish(fault)
 
-    def _transact(self, connection: Connection, driver: sqlite3.Connection, batch: Sequence[Job]) -> None:
+    def _transact(self, connection: Connection, driver: Any, batch: Sequence[Job]) -> None:
         self._begin(driver)
         try:
             for handler, jobs in _by_handler(batch):

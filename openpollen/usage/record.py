@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct, json
 
@@ -12,6 +13,7 @@ from openpollen.storage.schema import usage
 from openpollen.storage.writer import Driver
 
 _NO_USAGE = Usage(requests=0)
+_DAY_MS = 86_400_000
 
 
 class UsageRow(Struct, frozen=True, kw_only=True):
@@ -79,19 +81,25 @@ def write_rows(driver: Driver, rows: Sequence[tuple[UsageRow, Paid]], now: int) 
     time."""
     if not rows:
         return
-    driver.executemany(_INSERT, [_values(row, paid, row.at or now) for row, paid in rows])
+    values: list[tuple[object, ...]] = []
     daily: dict[tuple[str, str, str, str, str], list[int]] = {}
     for row, paid in rows:
-        date = _date(row.at or now)
-        main = paid.meter_source or ""
+        at = row.at or now
+        main = paid.meter_source
+        values.append(_values(row, paid, at, main))
         for bucket, amount in paid.parts or (("", 0),):
-            total = daily.setdefault((row.user_id, date, row.model or "", bucket, row.key_id or ""), [0, 0])
-            total[0] += bucket == main
+            key = (row.user_id, _date(at // _DAY_MS), row.model or "", bucket, row.key_id or "")
+            total = daily.get(key)
+            if total is None:
+                total = daily[key] = [0, 0]
+            total[0] += bucket == (main or "")
             total[1] += amount
+    driver.executemany(_INSERT, values)
     driver.executemany(_ROLL_UP, [(*key, *total) for key, total in daily.items()])
 
 
-def _values(row: UsageRow, paid: Paid, at: int) -> tuple[object, ...]:
+def _values(row: UsageRow, paid: Paid, at: int, main: str | None) -> tuple[object, ...]:
+    charged = paid.charged
     return (
         row.request_id,
         at,
@@ -104,20 +112,21 @@ def _values(row: UsageRow, paid: Paid, at: int) -> tuple[object, ...]:
         row.model,
         row.served_model,
         row.provider,
-        paid.meter_source,
+        main,
         _encode(row.units).decode(),
         _encode(row.rates).decode(),
         row.price_version,
         row.catalog_revision,
         paid.measured,
-        paid.charged,
-        paid.shortfall,
+        charged,
+        paid.measured - charged,
         row.response_ms,
-        row.estimated or row.units.estimated,
-        row.partial,
-        row.cached,
+        int(row.estimated or row.units.estimated),
+        int(row.partial),
+        int(row.cached),
     )
 
 
-def _date(at: int) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(at // 1000))
+@lru_cache(maxsize=8)
+def _date(day: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(day * _DAY_MS // 1000))

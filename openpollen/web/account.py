@@ -15,7 +15,7 @@ from openpollen.api.exchange import Exchange
 from openpollen.api.route import Route
 from openpollen.core.errors import BadRequest, Forbidden, Unauthorized
 from openpollen.core.money import format_pollen
-from openpollen.ledger import wallet
+from openpollen.ledger import credit
 from openpollen.ledger.entries import Balances
 from openpollen.storage.database import Connection, Database
 from openpollen.web.page import HEADERS, TYPE, render, text
@@ -100,7 +100,7 @@ class AccountPages:
             user = sessions.session_user(connection, value) if value else None
             if user is None:
                 return None
-            return _Seen(user, wallet.balances(connection, user.id), keys.list_keys(connection, user.id))
+            return _Seen(user, credit.balances(connection, user.id), keys.list_keys(connection, user.id))
 
         seen = await self._database.read(look)
         if seen is None:

@@ -21,7 +21,8 @@ from openpollen.core.errors import BadRequest, Forbidden
 from openpollen.core.money import NANO
 from openpollen.core.usage import Usage
 from openpollen.ledger.entries import Balances, HoldRequest
-from openpollen.ledger.wallet import Wallet, remaining
+from openpollen.ledger.credit import remaining
+from openpollen.ledger.wallet import Wallet
 from openpollen.storage.database import Database
 from openpollen.usage import report
 from openpollen.usage.record import UsageRow

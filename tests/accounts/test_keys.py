@@ -19,7 +19,7 @@ from openpollen.accounts.users import User, create_user, find_user, set_banned
 from openpollen.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
 from openpollen.core.ids import new_key
 from openpollen.core.money import NANO
-from openpollen.ledger.wallet import balances
+from openpollen.ledger.credit import balances
 from openpollen.storage.database import Database
 
 

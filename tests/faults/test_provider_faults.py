@@ -136,8 +136,9 @@ def test_with_engines_off_a_model_without_a_route_says_what_is_missing(payer: Ac
 
 def test_every_hold_came_back(gateway: Gateway) -> None:
     def free() -> bool:
-        return all(user["balance"]["held"] == 0 for user in gateway.admin("user", "list")["data"])
+        report = gateway.verify()
+        return report["held"] == report["leased"] == 0
 
-    eventually(free, "the end of every hold")
+    eventually(free, "the end of every hold and of leases without work", 15)
     assert gateway.verify()["ok"] is True
     assert gateway.alive

@@ -1,4 +1,5 @@
-"""A worker for the tests of several processes: holds and settles, and prints each request id once its charge is on disk.
+"""A worker for the tests of several processes: holds and settles, and prints each request id once its charge is on disk,
+and how it was paid.
 
 python spender.py FOLDER WORKER CALLS        CALLS 0 means for ever
 """
@@ -23,7 +24,8 @@ AT_ONCE = 16
 
 async def spend(folder: Path, worker: str, calls: int) -> None:
     database = Database.open(folder)
-    wallet = Wallet(database, worker=worker)
+    wallet = Wallet(database, worker=worker, strict=True)
+    wallet.start()
     numbers = iter(range(calls or sys.maxsize))
     chance = random.Random(worker)
 
@@ -37,7 +39,7 @@ async def spend(folder: Path, worker: str, calls: int) -> None:
             await wallet.release(hold)
             return "released"
         paid = await wallet.settle(hold, price, UsageRow(request_id=request_id, user_id=USER, type="generate.text"))
-        return f"charged {request_id} {paid.charged}"
+        return f"charged {request_id} {paid.charged} {paid.shortfall}"
 
     async def loop() -> None:
         for number in numbers:
@@ -46,6 +48,7 @@ async def spend(folder: Path, worker: str, calls: int) -> None:
             sys.stdout.flush()
 
     await asyncio.gather(*(loop() for _ in range(AT_ONCE)))
+    await wallet.stop()
     database.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -60,8 +61,37 @@ def test_kill_9_leaves_a_ledger_that_reclaim_mends(database: Database, tmp_path:
         seen |= charges([line for line in lines if line.strip()])
         assert database.read_sync(verify)["problems"] == []
         asyncio.run(wallet.reclaim(f"round{round_number}"))
-        assert asyncio.run(wallet.balances(USER)).held == 0
+        assert database.read_sync(verify)["leased"] == 0
     on_disk = booked(database)
     assert seen.items() <= on_disk.items(), "a charge that was reported is gone"
     assert asyncio.run(wallet.balances(USER)).total == 1_000_000 - sum(on_disk.values())
     assert database.read_sync(verify)["problems"] == []
+
+
+def test_a_worker_stopped_past_its_leases_spends_nothing_twice(database: Database, tmp_path: Path) -> None:
+    wallet = Wallet(database)
+    asyncio.run(wallet.grant(USER, 800, "pack", "grant", "test"))
+    stopped = start(tmp_path, "stopped", 0)
+    assert stopped.stdout is not None
+    before = [stopped.stdout.readline() for _ in range(20)]
+    stopped.send_signal(signal.SIGSTOP)
+    try:
+        query = "SELECT COUNT(*) FROM ledger_workers WHERE name = 'stopped'"
+        other = start(tmp_path, "other", 400)
+        lines = other.communicate(timeout=60)[0].splitlines()
+        assert other.returncode == 0
+        assert database.read_sync(lambda c: c.exec_driver_sql(query).scalar_one()) == 0, "its leases were not taken back"
+    finally:
+        stopped.send_signal(signal.SIGCONT)
+    after = [stopped.stdout.readline() for _ in range(20)]
+    stopped.kill()
+    after += stopped.communicate()[0].splitlines()[:-1]
+    asyncio.run(wallet.reclaim("stopped"))
+    report = database.read_sync(verify)
+    assert report["problems"] == []
+    on_disk = booked(database)
+    seen = charges([line for line in (*before, *lines, *after) if line.strip()])
+    assert seen.items() <= on_disk.items()
+    left = asyncio.run(wallet.balances(USER)).total
+    assert left == 800 - sum(on_disk.values())
+    assert 0 <= left < 3, "the other worker could not have what the stopped one had leased"

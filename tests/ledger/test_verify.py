@@ -15,6 +15,7 @@ from openpollen.usage.record import UsageRow
 
 POSITIVE = "every transfer moves a positive amount between two accounts"
 SUMS = "every stored balance is the sum of its transfers"
+HELD = "what is held is the sum of the open leases and stored holds"
 DAILY = "daily sums are the sums of the usage rows"
 
 #: What is done to a sound ledger -> the promise that it breaks. Constraints are off meanwhile: they would stop most of it.
@@ -23,9 +24,12 @@ FAULTS = {
     "UPDATE ledger_accounts SET balance = balance + 1 WHERE id = 'usr_1/pack'": SUMS,
     "DELETE FROM transfers WHERE reason = 'grant'": SUMS,
     "UPDATE transfers SET debit = 'nowhere' WHERE reason = 'grant'": "no transfer names an account that is not there",
-    "DELETE FROM holds WHERE account_id = 'usr_1/pack'": "what is held is the sum of the open holds",
+    "DELETE FROM holds WHERE account_id = 'usr_1/pack'": HELD,
+    "UPDATE leases SET amount = amount - 1": HELD,
     "UPDATE ledger_accounts SET held = balance + 1 WHERE id = 'usr_1/pack'": "no account is below zero or holds more than it has",
     "UPDATE holds SET expires_at = 1": "no hold is older than its limit",
+    "DELETE FROM ledger_workers": "no lease is older than its limit",
+    "UPDATE ledger_workers SET expires_at = 1": "no lease is older than its limit",
     "UPDATE holds SET request_id = 'done'": "no settled request still holds money",
     "UPDATE usage SET charged = charged - 1, measured = measured - 1": "every usage row says what was charged",
     "UPDATE usage SET shortfall = shortfall + 1, measured = measured + 1": "every usage row says what the platform covered",
@@ -38,7 +42,7 @@ FAULTS = {
 
 @pytest.fixture
 def ledger(database: Database) -> Database:
-    """A wallet with a grant, a charge with a shortfall, and an open hold."""
+    """A wallet with a grant, a charge with a shortfall, a lease and a stored hold."""
 
     async def work() -> None:
         wallet, budget = Wallet(database), KeyBudget("key_1", 50)
@@ -47,7 +51,7 @@ def ledger(database: Database) -> Database:
         await wallet.settle(
             hold, 15, UsageRow(request_id="done", user_id="usr_1", type="generate.text", model="openai")
         )
-        await wallet.hold(HoldRequest("open", "usr_1", 10, budgets=(budget,)))
+        await wallet.hold(HoldRequest("open", "usr_1", 10, budgets=(budget,), durable=True))
 
     asyncio.run(work())
     return database

@@ -12,21 +12,13 @@ import pytest
 
 from openpollen.core.errors import BadRequest, Conflict, PaymentRequired, ServiceUnavailable
 from openpollen.core.usage import Usage
-from openpollen.ledger.entries import Balances, Hold, HoldRequest, KeyBudget
+from openpollen.ledger.entries import Balances, Hold, KeyBudget
+from openpollen.ledger.leases import Leases
 from openpollen.ledger.verify import verify
-from openpollen.ledger.wallet import Wallet, remaining
+from openpollen.ledger.wallet import Wallet
 from openpollen.storage.database import Connection, Database
-from openpollen.usage.record import Paid, UsageRow
-
-USER = "usr_1"
-
-
-def row(request_id: str, **fields: Any) -> UsageRow:
-    return UsageRow(request_id=request_id, user_id=USER, type="generate.text", model="openai", **fields)
-
-
-def ask(request_id: str, amount: int, **fields: Any) -> HoldRequest:
-    return HoldRequest(request_id, USER, amount, **fields)
+from openpollen.usage.record import Paid
+from tests.ledger.workers import USER, ask, fill, row, workers
 
 
 def run(database: Database, work: Coroutine[Any, Any, Any]) -> Any:
@@ -35,11 +27,6 @@ def run(database: Database, work: Coroutine[Any, Any, Any]) -> Any:
     problems = database.read_sync(verify)["problems"]
     assert problems == []
     return result
-
-
-async def fill(wallet: Wallet, **buckets: int) -> None:
-    for bucket, amount in buckets.items():
-        await wallet.grant(USER, amount, bucket, "grant", "test")  # type: ignore[arg-type]  # the names are bucket names
 
 
 def test_a_hold_takes_tier_then_crypto_then_pack_and_settlement_gives_the_rest_back(database: Database) -> None:
@@ -52,7 +39,7 @@ def test_a_hold_takes_tier_then_crypto_then_pack_and_settlement_gives_the_rest_b
             ("usr_1/crypto", 4),
             ("usr_1/pack", 2),
         ]
-        assert (await wallet.balances(USER)).available == 8
+        assert (await wallet.balances(USER)).total == 17, "what is only held is still there"
         paid = await wallet.settle(hold, 5, row("r1"))
         assert paid == Paid(5, (("tier", 3), ("crypto", 2)))
         assert paid.meter_source == "tier"
@@ -121,7 +108,8 @@ def test_a_key_family_never_spends_more_than_its_root(database: Database) -> Non
         assert refused.value.details is not None
         assert refused.value.details["available"] == "0.000000002"
         await wallet.settle(await wallet.hold(ask("r3", 2, budgets=(right, root))), 2, row("r3"))
-        assert await wallet.available(USER, budgets=(right, root)) == 0
+        with pytest.raises(PaymentRequired):
+            await wallet.hold(ask("r4", 1, budgets=(right, root)))
 
     run(database, work())
 
@@ -220,7 +208,7 @@ def test_a_full_disk_refuses_calls_and_loses_no_money(database: Database) -> Non
             await spend()
         assert fault.value.reason == "disk_full"
         assert charges
-        await wallet.reclaim(None)
+        await wallet.reclaim("main")
         assert await wallet.balances(USER) == Balances(pack=1_000_000 - sum(charges))
 
     run(database, work())
@@ -234,8 +222,6 @@ def test_a_request_id_cannot_hold_twice(database: Database) -> None:
         with pytest.raises(Conflict):
             await wallet.hold(ask("r1", 10))
         await wallet.settle(hold, 1, row("r1"))
-        with pytest.raises(Conflict):
-            await wallet.hold(ask("r1", 10))
 
     run(database, work())
 
@@ -246,9 +232,9 @@ def test_a_released_hold_costs_nothing_and_cannot_be_charged_later(database: Dat
         await fill(wallet, pack=10)
         hold = await wallet.hold(ask("r1", 10))
         await wallet.release(hold)
-        late = await wallet.settle(hold, 4, row("r1"))
-        assert (late.charged, late.shortfall) == (0, 4)
-        assert await wallet.balances(USER) == Balances(pack=10)
+        assert (await wallet.settle(hold, 4, row("r1"))).charged == 0
+        await wallet.settle(await wallet.hold(ask("r2", 10)), 1, row("r2"))
+        assert await wallet.balances(USER) == Balances(pack=9)
 
     run(database, work())
 
@@ -303,13 +289,13 @@ def test_what_can_never_fit_is_refused_at_once(database: Database) -> None:
 
 def test_money_freed_by_another_worker_is_seen(database: Database) -> None:
     async def work() -> None:
-        one, other = Wallet(database, worker="one"), Wallet(database, worker="other", hold_wait=5)
-        await fill(one, pack=10)
-        hold = await one.hold(ask("r1", 8))
-        waiting = asyncio.create_task(other.hold(ask("r2", 8)))
-        await asyncio.sleep(0)
-        await one.settle(hold, 2, row("r1"))
-        await other.release(await asyncio.wait_for(waiting, 2))
+        async with workers(database, "one", "other", hold_wait=5) as (one, other):
+            await fill(one, pack=10)
+            hold = await one.hold(ask("r1", 8))
+            waiting = asyncio.create_task(other.hold(ask("r2", 8)))
+            assert not (await asyncio.wait([waiting], timeout=0.1))[0]
+            await one.settle(hold, 2, row("r1"))
+            await other.release(await asyncio.wait_for(waiting, 3))
 
     run(database, work())
 
@@ -344,7 +330,7 @@ def test_a_settlement_happens_when_its_caller_is_cancelled(database: Database) -
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await wallet.release(await wallet.hold(ask("r2", 1)))
+        await wallet.stop()
         assert await wallet.balances(USER) == Balances(pack=94)
 
     run(database, work())
@@ -352,30 +338,33 @@ def test_a_settlement_happens_when_its_caller_is_cancelled(database: Database) -
 
 def test_reclaim_gives_back_what_a_dead_worker_held_but_not_what_jobs_hold(database: Database) -> None:
     async def work() -> None:
-        dead, alive = Wallet(database, worker="dead"), Wallet(database, worker="alive")
+        dead, alive = Wallet(database, worker="dead"), Wallet(database, worker="alive", hold_wait=0)
         await fill(alive, pack=100)
         lost = await dead.hold(ask("r1", 10, budgets=(KeyBudget("key_1", 50),)))
         await dead.hold(ask("r2", 20, durable=True))
-        await alive.hold(ask("r3", 30))
-        assert await alive.reclaim("dead") == 1
-        assert (await alive.balances(USER)).held == 50
+        await alive.reclaim("dead")
+        with pytest.raises(PaymentRequired) as refused:
+            await alive.hold(ask("r3", 81))
+        assert refused.value.details is not None
+        assert (refused.value.details["available"], refused.value.details["held"]) == ("0.00000008", "0.00000002")
         late = await dead.settle(lost, 10, row("r1"))
-        assert (late.charged, late.shortfall) == (0, 10)
+        assert (late.charged, late.shortfall) == (0, 10), "what comes after a reclaim is the platform's"
+        await alive.settle(await alive.hold(ask("r4", 80)), 80, row("r4"))
 
     run(database, work())
 
 
-def test_the_sweep_ends_holds_past_their_limit_and_verify_notices_them_before(database: Database) -> None:
+def test_the_sweep_ends_stored_holds_past_their_limit_and_verify_notices_them_before(database: Database) -> None:
     async def work() -> None:
         wallet = Wallet(database)
         await fill(wallet, pack=100)
-        await wallet.hold(ask("r1", 10))
-        day_later = int(time.time() * 1000) + 86_400_000
-        assert not database.read_sync(lambda connection: verify(connection, day_later))["ok"]
+        await wallet.hold(ask("r1", 10, durable=True))
+        two_days_later = int(time.time() * 1000) + 2 * 86_400_000
+        assert not database.read_sync(lambda connection: verify(connection, two_days_later))["ok"]
         assert await wallet.sweep() == 0
         database.write_sync(lambda c: c.exec_driver_sql("UPDATE holds SET expires_at = 1").rowcount)
         assert await wallet.sweep() == 1
-        assert await wallet.balances(USER) == Balances(pack=100)
+        await wallet.settle(await wallet.hold(ask("r2", 100)), 1, row("r2"))
 
     run(database, work())
 
@@ -418,26 +407,19 @@ def test_each_period_of_a_budget_has_its_own_account(period: Any, now: str, acco
 
 def test_a_late_settlement_counts_in_the_period_of_its_hold(database: Database) -> None:
     async def work() -> None:
-        wallet = Wallet(database)
+        today = [_at("2026-11-22T23:59:59") / 1000]
+        wallet = Wallet(database, leases=Leases(now=lambda: today[0]))
         await fill(wallet, pack=100)
         budget = KeyBudget("key_1", 10, "day")
+        before, after = budget.account(_at("2026-11-22T23:59:59")), budget.account(_at("2026-11-23T00:00:01"))
         hold = await wallet.hold(ask("r1", 6, budgets=(budget,)))
-        yesterday = "key_1/day:2020-01-01"
-
-        def age(connection: Connection) -> None:
-            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-            today = budget.account(int(time.time() * 1000))
-            for table, column in (("ledger_accounts", "id"), ("holds", "account_id"), ("transfers", "credit")):
-                connection.exec_driver_sql(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (yesterday, today))
-
-        database.write_sync(age)
-        old = Hold(
-            hold.request,
-            6,
-            tuple(type(leg)(yesterday if "day:" in leg.account else leg.account, leg.amount) for leg in hold.legs),
-        )
-        await wallet.settle(old, 6, row("r1"))
-        assert database.read_sync(lambda connection: remaining(connection, budget)) == 10
+        today[0] += 2
+        fresh = await wallet.hold(ask("r2", 10, budgets=(budget,)))
+        await wallet.settle(hold, 5, row("r1"))
+        await wallet.settle(fresh, 10, row("r2"))
+        query = "SELECT id, balance FROM ledger_accounts WHERE kind = 'budget'"
+        found = dict(map(tuple, database.read_sync(lambda c: c.exec_driver_sql(query).all())))
+        assert found == {before: 5, after: 0}
 
     run(database, work())
 

@@ -64,6 +64,30 @@ CREATE TABLE ledger_accounts (
 );
 CREATE INDEX ledger_accounts_of_owner ON ledger_accounts (owner);
 
+CREATE TABLE ledger_workers (
+  name TEXT NOT NULL,
+  epoch BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (name)
+);
+
+CREATE TABLE leases (
+  account_id TEXT NOT NULL REFERENCES ledger_accounts (id),
+  worker TEXT NOT NULL,
+  amount BIGINT NOT NULL CHECK (amount >= 0),
+  state INTEGER NOT NULL CHECK (state IN (0, 1, 2)),
+  PRIMARY KEY (account_id, worker)
+);
+CREATE INDEX leases_of_worker ON leases (worker);
+
+CREATE TABLE claims (
+  id {rowid} NOT NULL PRIMARY KEY,
+  user_id TEXT NOT NULL,
+  worker TEXT NOT NULL,
+  expires_at BIGINT NOT NULL
+);
+CREATE INDEX claims_of_user ON claims (user_id);
+
 CREATE TABLE limits (
   key_id TEXT NOT NULL,
   address TEXT NOT NULL,

@@ -1,0 +1,75 @@
+"""Credit that comes from outside, and what a wallet and a budget have: for use inside a transaction of the caller."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from msgspec.structs import asdict
+from sqlalchemy import insert, select, text
+
+from openpollen.core.errors import BadRequest
+from openpollen.core.money import MAX_POLLEN, NANO
+from openpollen.ledger.entries import BUCKETS, OUTSIDE, Balances, KeyBudget, Transfer, wallet_account
+from openpollen.ledger.statements import later_accounts
+from openpollen.storage.database import Connection
+from openpollen.storage.schema import ledger_accounts, transfers
+
+
+def grant(connection: Connection, user_id: str, amount: int, bucket: str, reason: str, actor: str) -> Balances:
+    """Adds credit from outside to a bucket and returns the wallet after it. Raises BadRequest for an amount that is 0,
+    negative or too large."""
+    if bucket not in BUCKETS:
+        raise BadRequest(f"There is no bucket {bucket!r}: choose one of {', '.join(BUCKETS)}.")
+    if not 0 < amount <= MAX_POLLEN * NANO:
+        raise BadRequest(f"A grant is more than 0 and at most {MAX_POLLEN:,} pollen.")
+    if balances(connection, user_id).total + amount > MAX_POLLEN * NANO:
+        raise BadRequest(f"A wallet holds at most {MAX_POLLEN:,} pollen.")
+    now = int(time.time() * 1000)
+    account = wallet_account(user_id, bucket)
+    connection.execute(_CREDIT, {"id": account, "owner": user_id, "amount": amount, "now": now})
+    append(connection, [Transfer(OUTSIDE, account, amount, reason, actor)], now)
+    recall_later(connection, user_id, bucket)
+    return balances(connection, user_id)
+
+
+def refill(connection: Connection, user_id: str, floor: int) -> int:
+    """Raises the tier bucket to ``floor`` and returns what was added; a balance at or above it stays."""
+    missing = floor - balances(connection, user_id).tier
+    if missing > 0:
+        grant(connection, user_id, missing, "tier", "refill", "system")
+    return max(0, missing)
+
+
+def recall_later(connection: Connection, user_id: str, bucket: str) -> None:
+    """Has workers look again before they spend a bucket that comes after this one, which now has money."""
+    for account in later_accounts(user_id, bucket):
+        connection.execute(_RECALL, {"account": account})
+
+
+def balances(connection: Connection, user_id: str) -> Balances:
+    """The buckets of a user's wallet; zeros for an unknown user."""
+    names = [wallet_account(user_id, bucket) for bucket in BUCKETS]
+    account = ledger_accounts.c
+    found = connection.execute(select(account.id, account.balance).where(account.id.in_(names)))
+    return Balances(**{row.id.rpartition("/")[2]: row.balance for row in found})
+
+
+def remaining(connection: Connection, budget: KeyBudget) -> int:
+    """What is left of a key's budget in its present period."""
+    name = budget.account(int(time.time() * 1000))
+    row = connection.execute(select(ledger_accounts.c.balance).where(ledger_accounts.c.id == name)).one_or_none()
+    return budget.limit if row is None else row.balance
+
+
+def append(connection: Connection, entries: Sequence[Transfer], now: int) -> None:
+    """Appends transfers. Whoever calls this changes the stored balances in the same transaction."""
+    connection.execute(insert(transfers), [{"at": now, **asdict(entry)} for entry in entries])
+
+
+_CREDIT = text(
+    "INSERT INTO ledger_accounts (id, owner, kind, balance, held, opened_at) "
+    "VALUES (:id, :owner, 'wallet', :amount, 0, :now) "
+    "ON CONFLICT (id) DO UPDATE SET balance = ledger_accounts.balance + excluded.balance"
+)
+_RECALL = text("UPDATE leases SET state = 1 WHERE account_id = :account AND state = 0")
