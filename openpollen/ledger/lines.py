@@ -1,29 +1,52 @@
-"""Waiting for money that others hold: first come, first served, one line for each wallet and each key (rule 27)."""
+"""Waiting for money: one line for each wallet, first come, first served (rule 27).
+
+Across processes, claims in the ledger keep the order.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from openpollen.ledger.entries import Hold, HoldRequest
+
+_POLL_SECONDS = 0.05
 
 
-class _Line:
-    """Those who wait for one owner's money. Whoever has the turn is woken by each settlement."""
+class Waiter:
+    """A call that waits for a hold, until ``deadline`` (monotonic). ``moved`` is set when money came free."""
 
-    def __init__(self) -> None:
-        self.turn = asyncio.Lock()  # asyncio's lock is fair: turns come in the order in which they were asked for
+    def __init__(self, request: HoldRequest, deadline: float) -> None:
+        self.request, self.deadline = request, deadline
+        self.future: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
         self.moved = asyncio.Event()
-        self.waiting = 0
+
+    async def pause(self, until: float | None) -> None:
+        """Sleeps until money came free, the next look at the ledger is due, or it is ``until`` (monotonic)."""
+        seconds = _POLL_SECONDS if until is None else max(0.0, min(_POLL_SECONDS, until - time.monotonic()))
+        try:
+            async with asyncio.timeout(seconds):
+                await self.moved.wait()
+        except TimeoutError:
+            pass
+        self.moved.clear()
 
 
 class Lines:
-    """The lines of one process, by owner. Across processes claims in the ledger keep the order, and a look at it each
-    ``poll`` seconds."""
+    """The lines of one process. ``try_now`` holds at once or gives ``None``; ``ask`` goes to the ledger for a hold, and
+    gives ``None`` when the caller left meanwhile; ``give_up`` takes a hold back that nobody waits for any more."""
 
-    def __init__(self, poll: float = 0.05) -> None:
-        self._poll = poll
-        self._lines: dict[str, _Line] = {}
+    def __init__(
+        self,
+        try_now: Callable[[HoldRequest], Hold | None],
+        ask: Callable[[Waiter], Awaitable[Hold | None]],
+        give_up: Callable[[Hold], object],
+    ) -> None:
+        self._try_now, self._ask, self._give_up = try_now, ask, give_up
+        self._lines: dict[str, deque[Waiter]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def waiting(self) -> bool:
@@ -35,29 +58,48 @@ class Lines:
         return owner in self._lines
 
     def moved(self, owner: str | None = None) -> None:
-        """Tells an owner's line, or all, that money came free."""
-        for line in self._lines.values() if owner is None else filter(None, (self._lines.get(owner),)):
-            line.moved.set()
+        """Tells who stands first in an owner's line, or in all, that money came free."""
+        for line in list(self._lines.values()) if owner is None else filter(None, (self._lines.get(owner),)):
+            line[0].moved.set()
 
-    @asynccontextmanager
-    async def turn(self, owner: str) -> AsyncGenerator[asyncio.Event]:
-        """Waits for the turn in an owner's line; gives the event that ``moved`` sets."""
-        line = self._lines.setdefault(owner, _Line())
-        line.waiting += 1
-        try:
-            async with line.turn:
-                yield line.moved
-        finally:
-            line.waiting -= 1
-            if not line.waiting:
-                del self._lines[owner]
+    async def wait(self, request: HoldRequest, seconds: float) -> Hold:
+        """Stands in the line for a hold. Whose time is up before its turn comes asks once more, past the others.
 
-    async def pause(self, moved: asyncio.Event, until: float | None = None) -> None:
-        """Sleeps until money came free, the next look at the ledger is due, or it is ``until`` (monotonic)."""
-        seconds = self._poll if until is None else max(0.0, min(self._poll, until - time.monotonic()))
+        Raises what ``ask`` raises."""
+        waiter = Waiter(request, time.monotonic() + seconds)
+        line = self._lines.get(request.user_id)
+        if line is None:
+            line = self._lines[request.user_id] = deque()
+            task = asyncio.create_task(self._serve(request.user_id, line))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        line.append(waiter)
         try:
-            async with asyncio.timeout(seconds):
-                await moved.wait()
-        except TimeoutError:
-            pass
-        moved.clear()
+            await asyncio.wait({waiter.future}, timeout=max(0.0, waiter.deadline - time.monotonic()))
+            if not waiter.future.done() and line[0] is not waiter:
+                line.remove(waiter)
+                if (hold := await self._ask(waiter)) is not None:
+                    return hold
+            return await waiter.future
+        except asyncio.CancelledError:
+            if waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
+                self._give_up(waiter.future.result())
+            waiter.future.cancel()
+            waiter.moved.set()
+            raise
+
+    async def _serve(self, owner: str, line: deque[Waiter]) -> None:
+        while line:
+            waiter = line[0]
+            try:
+                if not waiter.future.done():
+                    hold = self._try_now(waiter.request) or await self._ask(waiter)
+                    if hold is not None and waiter.future.done():
+                        self._give_up(hold)
+                    elif hold is not None:
+                        waiter.future.set_result(hold)
+            except Exception as error:
+                if not waiter.future.done():
+                    waiter.future.set_exception(error)
+            line.popleft()
+        del self._lines[owner]

@@ -26,7 +26,7 @@ from openpollen.ledger import credit, reclaim
 from openpollen.ledger.entries import BUCKETS, Balances, Bucket, Hold, HoldRequest, Leg, Short, wallet_account
 from openpollen.ledger.journal import Beat, Book, Close, Entry, Fenced, Journal, Pin, Pulse
 from openpollen.ledger.leases import Leases, Move
-from openpollen.ledger.lines import Lines
+from openpollen.ledger.lines import Lines, Waiter
 from openpollen.ledger.statements import LEASE_MS
 from openpollen.ledger.take import Rejoined, Take, Taken, Unclaim, Wait
 from openpollen.storage.database import Connection, Database
@@ -73,7 +73,7 @@ class Wallet:
         self._leases = leases or Leases()
         self._journal = Journal(worker)
         self._run = self._journal.run
-        self._lines = Lines()
+        self._lines = Lines(self._leases.hold, self._ask, self.release)
         self._wanted = asyncio.Event()
         self._doubtful = False
         self._owed: list[tuple[str, int]] = []
@@ -102,11 +102,11 @@ class Wallet:
         self._open.add(request.request_id)
         try:
             if hold is None:
-                hold = await self._hold_in_turn(request, self._hold_wait)
+                hold = await self._lines.wait(request, self._hold_wait)
             while request.durable or self._intent:
                 if await self._pin(hold):
                     break
-                hold = await self._hold_in_turn(request, self._hold_wait)
+                hold = await self._lines.wait(request, self._hold_wait)
         except BaseException:
             self._open.discard(request.request_id)
             raise
@@ -243,25 +243,15 @@ class Wallet:
 
     # -- the slow way to a hold ---------------------------------------------------------------------------------------
 
-    async def _hold_in_turn(self, request: HoldRequest, wait: float) -> Hold:
-        """Waits for the turn among this worker's calls, then asks the ledger until the request fits, or it is time."""
-        deadline = time.monotonic() + wait
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(max(wait, 0.001)):
-                    moved = await stack.enter_async_context(self._lines.turn(request.user_id))
-            except TimeoutError:
-                moved = asyncio.Event()
-            return await self._ask(request, moved, deadline)
-
-    async def _ask(self, request: HoldRequest, moved: asyncio.Event, deadline: float) -> Hold:
-        claim: int | None = None
+    async def _ask(self, waiter: Waiter) -> Hold | None:
+        """Asks the ledger until the request fits or its time is up; ``None`` when its caller left."""
+        request, claim = waiter.request, None
         try:
-            while True:
+            while not waiter.future.cancelled():
                 if (hold := self._leases.hold(request)) is not None:
                     return hold
                 now = time.monotonic()
-                outcome = await self._take(request, claim, last=now >= deadline)
+                outcome = await self._take(request, claim, last=now >= waiter.deadline)
                 if isinstance(outcome, Hold):
                     claim = None
                     return outcome
@@ -272,12 +262,13 @@ class Wallet:
                     claim = outcome.claim
                     if outcome.recalled:
                         self._wake_others()
-                    if now > deadline + _RECALL_SECONDS:
+                    if now > waiter.deadline + _RECALL_SECONDS:
                         raise ServiceUnavailable(
                             "Another worker did not answer for the money it had leased. Try again in a moment.",
                             retry_after=2,
                         )
-                    await self._lines.pause(moved, until=None if outcome.recalled else deadline)
+                    await waiter.pause(until=None if outcome.recalled else waiter.deadline)
+            return None
         finally:
             if claim is not None:
                 self._submit(Unclaim(claim))
@@ -376,7 +367,7 @@ class Wallet:
         )
         extra: Hold | None = None
         with contextlib.suppress(Exception):
-            extra = await self._hold_in_turn(more, 0)
+            extra = await self._ask(Waiter(more, time.monotonic()))
         return await self._close(hold, due, actual, row, extra)
 
     def _submit(self, entry: Entry, *, lazy: bool = False, must: bool = False) -> asyncio.Future[object]:
