@@ -80,7 +80,9 @@ def test_a_worker_stopped_past_its_leases_spends_nothing_twice(database: Databas
         other = start(tmp_path, "other", 400)
         lines = other.communicate(timeout=60)[0].splitlines()
         assert other.returncode == 0
-        assert database.read_sync(lambda c: c.exec_driver_sql(query).scalar_one()) == 0, "its leases were not taken back"
+        assert database.read_sync(lambda c: c.exec_driver_sql(query).scalar_one()) == 0, (
+            "its leases were not taken back"
+        )
     finally:
         stopped.send_signal(signal.SIGCONT)
     after = [stopped.stdout.readline() for _ in range(20)]
