@@ -103,7 +103,7 @@ class VideoJob:
 
 @dataclass(frozen=True)
 class VideoMade:
-    """An MP4 file (H.264, with AAC when sound was asked for)."""
+    """An MP4 file (H.264, with AAC when sound was asked for). ``note``: what could not be drawn, one sentence."""
 
     data: bytes
     seconds: float
@@ -111,6 +111,7 @@ class VideoMade:
     height: int
     fps: int
     seed: int
+    note: str = ""
 
 
 @dataclass(frozen=True)

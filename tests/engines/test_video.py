@@ -157,3 +157,14 @@ def test_progress_rises_to_one_and_cancelling_stops() -> None:
 def test_style_and_title_reach_the_film() -> None:
     noir = decoded(made("a dog in the city, film noir", fps=8)).frames
     assert np.ptp(noir, axis=3).mean() < 8
+
+
+def test_what_a_film_does_not_show_is_told() -> None:
+    assert "gizmotron" in made("a gizmotron beside a cat", fps=8).note
+    assert made("a cat beside a dog", fps=8).note == ""
+    still = io.BytesIO()
+    Image.new("RGB", (160, 90), (90, 120, 60)).save(still, "PNG")
+    note = made("a dog runs by", fps=8, images=(still.getvalue(), still.getvalue())).note
+    assert "not drawn into it: dog" in note
+    assert "only the first of 2" in note
+    assert made("the camera moves in", fps=8, images=(still.getvalue(),)).note == ""

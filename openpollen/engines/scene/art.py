@@ -48,14 +48,30 @@ PAINTED = {
 }
 
 
+PORTRAIT = "portrait-of-"  # before an id: the pack's own face or bust, without the body that is put under it elsewhere
+_FACES = {whole: face for face, whole in WHOLE.items() if not whole.endswith("-standing")} | {
+    "man-standing": "man",
+    "woman-standing": "woman",
+    "person-standing": "person",
+}
+
+
+def portrait_of(key: str) -> str:
+    """The id of a subject's face or bust; the subject itself when it is only drawn whole."""
+    face = _FACES.get(key, key)
+    return PORTRAIT + face if face in icons() and (face != key or whole_figure(key) is not None) else key
+
+
 def known(key: str) -> bool:
     """Whether there is a drawing for this id."""
-    return key in PAINTED or key in OWN_KEYS or key in icons()
+    return key.removeprefix(PORTRAIT) in icons() or key in PAINTED or key in OWN_KEYS or key in icons()
 
 
 @lru_cache(maxsize=256)
 def markup(key: str) -> tuple[str, float, float]:
     """The inside of the `svg` element for a subject that is not painted, and the width and height of its canvas."""
+    if key.startswith(PORTRAIT):
+        return body(key.removeprefix(PORTRAIT)), 32.0, 32.0
     key = WHOLE.get(key, key)
     sketch = own_drawing(key) or whole_figure(key)
     if sketch is not None:
@@ -111,7 +127,7 @@ def draw(key: str, rows: int, tint: Tint | None = None, copy: int = 0) -> Array:
 
 
 def _is_person(key: str) -> bool:
-    icon = icons().get(key)
+    icon = icons().get(key.removeprefix(PORTRAIT))
     return icon is not None and icon.group.startswith("person")
 
 

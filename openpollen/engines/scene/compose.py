@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,21 @@ def sprites_at(spots: list[Spot], plan: Plan, stage: Stage) -> list[Sprite]:
     return sprites
 
 
+def _anchor(spot: Spot, figure: Figure) -> tuple[float, float]:
+    """The pixel of the middle of a figure's bottom edge, before it sinks into water."""
+    return spot.x + figure.x * spot.scale, spot.y - figure.y * spot.scale
+
+
+def standing(spot: Spot) -> list[Figure]:
+    """The figures of a group as they stand in the picture: x to the right, y upwards from its upper left corner, pixels."""
+    out: list[Figure] = []
+    for figure in spot.group.figures:
+        x, y = _anchor(spot, figure)
+        size = figure.width * spot.scale, figure.height * spot.scale
+        out.append(replace(figure, width=size[0], height=size[1], x=x, y=-y - _sink(spot)))
+    return out
+
+
 def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str, sink: int) -> Sprite:
     rows = max(4, round(figure.height * spot.scale))
     tint = plan.subjects[figure.subject].tint if figure.key == plan.subjects[figure.subject].key else None
@@ -47,7 +63,7 @@ def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str, si
         rgba = lettering.onto_board(rgba, figure.key, words)
     if figure.flip:
         rgba = rgba[:, ::-1]
-    x, y = spot.x + figure.x * spot.scale, spot.y - figure.y * spot.scale
+    x, y = _anchor(spot, figure)
     icon = icons().get(figure.key)
     building = icon is not None and icon.group in ("place-building", "place-religious")
     source = trait(figure.key).glow

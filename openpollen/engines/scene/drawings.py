@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .drawings_nature import NATURE
+from .drawings_people import PEOPLE
 from .icons import body
 from .svg import Sketch, darker, hexed, lighter, unhex
 from .types import Rgb
@@ -320,25 +321,29 @@ def _cauldron() -> Sketch:
     return s
 
 
-_MAKERS: dict[str, Callable[[], Sketch]] = NATURE | {
-    "desk": _desk,
-    "lamp": _lamp,
-    "lantern": _lantern,
-    "sign": _sign,
-    "billboard": _billboard,
-    "banner": _banner,
-    "lighthouse": _lighthouse,
-    "treasure-chest": _treasure_chest,
-    "vase": _vase,
-    "throne": _throne,
-    "box": _box,
-    "planet": _planet,
-    "hot-air-balloon": _hot_air_balloon,
-    "knight": _knight,
-    "monster": _monster,
-    "galleon": _galleon,
-    "party-hat": _party_hat,
-    "witch-hat": _witch_hat,
-    "cauldron": _cauldron,
-}
+_MAKERS: dict[str, Callable[[], Sketch]] = (
+    NATURE
+    | PEOPLE
+    | {
+        "desk": _desk,
+        "lamp": _lamp,
+        "lantern": _lantern,
+        "sign": _sign,
+        "billboard": _billboard,
+        "banner": _banner,
+        "lighthouse": _lighthouse,
+        "treasure-chest": _treasure_chest,
+        "vase": _vase,
+        "throne": _throne,
+        "box": _box,
+        "planet": _planet,
+        "hot-air-balloon": _hot_air_balloon,
+        "knight": _knight,
+        "monster": _monster,
+        "galleon": _galleon,
+        "party-hat": _party_hat,
+        "witch-hat": _witch_hat,
+        "cauldron": _cauldron,
+    }
+)
 OWN_KEYS = frozenset(_MAKERS)

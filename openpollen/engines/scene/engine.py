@@ -11,7 +11,7 @@ from openpollen.core.errors import BadRequest
 
 from ..base import CancelToken, EditJob, ImageJob, ImageMade
 from . import compose, lettering
-from .layout import arrange
+from .layout import Spot, arrange
 from .lighting import is_dark
 from .match import default_matcher
 from .metadata import encode, facts
@@ -51,7 +51,7 @@ class SceneEngine:
         token.check()
         plan, note = make_plan(job.prompt, job.negative_prompt, default_matcher())
         token.check()
-        factor = _oversize(job.width, job.height)
+        factor = oversize(job.width, job.height)
         rows, columns = round(job.height * factor), round(job.width * factor)
         pixels = (
             draw_alone(plan, columns, rows, seed) if job.transparent else draw_scene(plan, columns, rows, seed, token)
@@ -76,7 +76,7 @@ class SceneEngine:
         return edit(job, token)
 
 
-def _oversize(width: int, height: int) -> float:
+def oversize(width: int, height: int) -> float:
     """How much larger than asked a small picture is painted, before it is reduced."""
     affordable = (MAX_OVERSIZED / (width * height)) ** 0.5
     return max(1.0, min(SMALLEST / min(width, height), affordable))
@@ -88,40 +88,58 @@ def streams(seed: int) -> tuple[np.random.Generator, np.random.Generator, np.ran
     return np.random.default_rng(backdrop), np.random.default_rng(layout), np.random.default_rng(finish)
 
 
-def draw_scene(plan: Plan, width: int, height: int, seed: int, token: CancelToken) -> Array:
-    """The whole scene, RGB."""
+def laid_out(plan: Plan, width: int, height: int, seed: int, token: CancelToken) -> tuple[Stage, list[Spot]]:
+    """The backdrop, and where on it every group of figures stands."""
     from .backdrop import paint_stage
-    from .finish import apply_style
 
-    for_backdrop, for_layout, for_finish = streams(seed)
+    for_backdrop, for_layout, _ = streams(seed)
     stage = paint_stage(plan, width, height, for_backdrop)
     token.check()
-    sprites = compose.place(plan, stage, for_layout)
+    return stage, arrange(plan, stage, for_layout)
+
+
+def draw_scene(plan: Plan, width: int, height: int, seed: int, token: CancelToken) -> Array:
+    """The whole scene, RGB."""
+    stage, spots = laid_out(plan, width, height, seed, token)
+    token.check()
+    return finished(plan, stage, spots, seed, token)
+
+
+def finished(plan: Plan, stage: Stage, spots: list[Spot], seed: int, token: CancelToken) -> Array:
+    """The scene that was laid out, painted and in its style, RGB."""
+    from .finish import apply_style
+
+    sprites = compose.sprites_at(spots, plan, stage)
     token.check()
     image = stage.image.copy()
     compose.paint(image, sprites, stage)
     token.check()
-    image = apply_style(np.clip(image, 0, 1), plan, for_finish)
+    image = apply_style(np.clip(image, 0, 1), plan, streams(seed)[2])
     token.check()
     if plan.text and not any(lettering.carries_text(s.key) for s in plan.subjects):
         lettering.title(image, plan, is_dark(stage.light))
     return image
 
 
+def laid_out_alone(plan: Plan, width: int, height: int, seed: int) -> tuple[Stage, list[Spot]]:
+    """A studio, and where in it every group of figures stands to fill the picture."""
+    plan = replace(plan, subjects=tuple(replace(s, floats=False) for s in plan.subjects))
+    stage = neutral_stage(width, height)
+    spots = arrange(plan, stage, streams(seed)[1])
+    compose.centred(spots, height, width)
+    return stage, spots
+
+
 def draw_alone(plan: Plan, width: int, height: int, seed: int) -> Array:
     """The subjects without a backdrop, premultiplied RGBA."""
     from .finish import apply_style
 
-    _, for_layout, for_finish = streams(seed)
-    plan = replace(plan, subjects=tuple(replace(s, floats=False) for s in plan.subjects))
-    stage = neutral_stage(width, height)
-    spots = arrange(plan, stage, for_layout)
-    compose.centred(spots, height, width)
+    stage, spots = laid_out_alone(plan, width, height, seed)
     sprites = compose.sprites_at(spots, plan, stage)
     canvas = compose.cut_out(sprites, height, width)
     if plan.style != "default":
         alpha = canvas[..., 3:]
-        styled = apply_style(np.clip(canvas[..., :3] + (1 - alpha), 0, 1), plan, for_finish)
+        styled = apply_style(np.clip(canvas[..., :3] + (1 - alpha), 0, 1), plan, streams(seed)[2])
         canvas[..., :3] = styled * alpha
     if plan.text and not any(lettering.carries_text(s.key) for s in plan.subjects):
         lettering.title(canvas, plan, dark=True)

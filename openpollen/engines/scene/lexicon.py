@@ -12,8 +12,9 @@ from typing import Any, Literal
 from .icons import icons, labels
 
 Kind = Literal[
-    "noun", "color", "number", "size", "setting", "time", "weather", "style", "extra", "flag", "relation", "negative"
-]
+    "noun", "color", "number", "size", "setting", "time", "weather", "style", "extra", "flag", "relation", "negative",
+    "expansion", "idea",
+]  # fmt: skip
 SCENERY: frozenset[Kind] = frozenset({"setting", "time", "weather", "style", "extra", "flag"})
 LONGEST = 5  # words in the longest phrase
 _WORDS = Path(__file__).resolve().parent / "words"
@@ -58,6 +59,36 @@ def colors() -> dict[str, tuple[float, float, float]]:
 def emoji_words() -> dict[str, str]:
     """Emoji that stand for a whole scene -> that scene in English words."""
     return dict(_toml("scene")["emoji"])
+
+
+@cache
+def word_table(section: str) -> dict[str, list[str]]:
+    """A table of the word lists as it is: name -> phrases."""
+    return {name: list(phrases) for name, phrases in _toml("scene")[section].items()}
+
+
+@cache
+def words_of(name: str) -> frozenset[str]:
+    """Words of actions: "unposed" are drawn by where two stand, "unshown" not at all."""
+    return frozenset(word_table("actions")[name])
+
+
+@cache
+def expansions() -> dict[str, str]:
+    """Phrase -> the phrase that says the same in things that can be drawn."""
+    return dict(_toml("scene")["expansions"])
+
+
+@cache
+def emblems() -> dict[str, str]:
+    """Setting -> the drawing that stands for it on a plain ground."""
+    return dict(_toml("scene")["emblems"])
+
+
+@cache
+def ideas() -> dict[str, str]:
+    """Idea without a look of its own -> a scene that stands for it."""
+    return dict(_toml("scene")["ideas"])
 
 
 @cache
@@ -164,6 +195,9 @@ def languages() -> tuple[Language, ...]:
 
 _ENGLISH_FUNCTION = frozenset(
     [
+        "no",
+        "not",
+        "without",
         "a",
         "an",
         "the",
@@ -193,7 +227,9 @@ def detect(words: list[str]) -> Language | None:
     def score(function: frozenset[str], known: Any) -> float:
         return sum(1.5 * (w in function) + (w in known) for w in words)
 
-    ours = score(_ENGLISH_FUNCTION, english()) + 0.5 * sum(bool(look_up([w])) and w not in english() for w in words)
+    ours = score(_ENGLISH_FUNCTION, english().keys() | plain_words()) + 0.5 * sum(
+        bool(look_up([w])) and w not in english() for w in words
+    )
     best = max(languages(), key=lambda lang: score(lang.function, lang.words.keys() | lang.nouns.keys()))
     return best if score(best.function, best.words.keys() | best.nouns.keys()) > ours else None
 

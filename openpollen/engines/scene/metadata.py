@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from importlib.metadata import version
 
 import numpy as np
@@ -12,12 +13,23 @@ from PIL.PngImagePlugin import PngInfo
 from .types import Array
 
 _EXIF_DESCRIPTION, _EXIF_SOFTWARE, _EXIF_COMMENT = 0x010E, 0x0131, 0x9C9C  # the last is UCS-2, for any script
+_COMMENT = re.compile(r"prompt: (?P<prompt>.*)\nseed: (?P<seed>\d+)\nengine: (?P<engine>.*)\nsoftware: .*", re.DOTALL)
 PNG_LEVEL = 2  # zlib; 4 takes twice the time for 4 % less
 
 
 def facts(prompt: str, seed: int, engine: str) -> dict[str, str]:
     """What a picture's file says about it: prompt, seed, engine, and this program with its version."""
     return {"prompt": prompt, "seed": str(seed), "engine": engine, "software": f"OpenPollen {version('openpollen')}"}
+
+
+def told_by(image: Image.Image) -> dict[str, str] | None:
+    """What `encode` wrote into a file that was opened again; None when it says nothing of prompt, seed and engine."""
+    comment = image.getexif().get(_EXIF_COMMENT)
+    if isinstance(comment, bytes):
+        said = _COMMENT.fullmatch(comment.decode("utf-16-le", "replace").rstrip("\0"))
+        return said.groupdict() if said else None
+    told = {name: image.info.get(name) for name in ("prompt", "seed", "engine")}
+    return {name: str(text) for name, text in told.items()} if all(told.values()) else None
 
 
 def encode(pixels: Array, output_format: str, told: dict[str, str] | None) -> tuple[bytes, str]:

@@ -15,7 +15,9 @@ from .lexicon import (
     detect,
     emoji_words,
     english,
+    expansions,
     foreign_singulars,
+    ideas,
     look_up,
     plain_words,
     tokens,
@@ -24,6 +26,10 @@ from .lexicon import (
 MAX_TEXT = 60  # characters that are lettered; more would not be legible
 _QUOTED = re.compile(
     r"“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]|\"([^\"]+)\"|(?:(?<=\s)|^)['‘]([^'’]{2,}(?:['’]\w[^'’]*)*)['’](?=\W|$)"
+)
+_SAID = re.compile(
+    r"\b(says|say|saying|reads|reading|(?:with the )?(?:words?|text|title|caption|lettering))[:,]?\s+"
+    r"([A-Z0-9][\w!?&’'-]*(?:\s+[A-Z0-9][\w!?&’'-]*)*)"
 )
 _JOINER = "\u200d"
 
@@ -51,8 +57,14 @@ class Reading:
     adjectives_follow: bool = False
 
 
+def quoted(prompt: str) -> str:
+    """`prompt` with quotation marks around capitals that a sign says: "a sign that says OPEN"."""
+    return prompt if _QUOTED.search(prompt) else _SAID.sub(r'\1 "\2"', prompt, count=1)
+
+
 def read(prompt: str) -> Reading:
     """Take a prompt to pieces. Never fails; what is not understood is a piece of kind "unknown" or "plain"."""
+    prompt = quoted(prompt)
     text = " ".join(next(g for g in m.groups() if g) for m in _QUOTED.finditer(prompt)).strip()
     prompt = _QUOTED.sub(" ; ", prompt)
     segments = _split_emoji(prompt)
@@ -112,6 +124,12 @@ def _longest(words: list[str], at: int, language: Language | None) -> tuple[list
             found = _foreign(phrase, language)
             if found:
                 return found, length
+        said = expansions().get(" ".join(phrase)) if language is None else None
+        if said is not None:
+            return [Piece(" ".join(phrase), "known", (Meaning("expansion", said),))], length
+        stands_for = ideas().get(" ".join(phrase)) if language is None and length == len(words) - at else None
+        if stands_for is not None:  # only at the end of a prompt: "love" in "i love cats" is none
+            return [Piece(" ".join(phrase), "known", (Meaning("idea", stands_for),))], length
         meanings = look_up(phrase)
         if meanings:
             return [Piece(" ".join(phrase), "known", meanings)], length

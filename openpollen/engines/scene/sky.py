@@ -29,7 +29,7 @@ def paint_sky(plan: Plan, rng: Rng, h: int, w: int, horizon: float, cloudiness: 
     air = air_of(plan)
     sun = sun_place(plan, child(rng), horizon)
     image = _gradient(air, h, w, horizon, sun)
-    if air.stars > 0:
+    if air.stars > 0 and "stars" not in plan.denied:
         _stars(image, child(rng), air, h, w)
     _shows(image, plan, child(rng), h, w, horizon)
     _disc(image, plan, air, child(rng), h, w, sun, horizon)
@@ -66,7 +66,7 @@ def _disc(
     distance = f32(np.hypot(gu - sun[0] * w / h, gv - sun[1]))
     clear_air = max(0.0, 1 - air.overcast * 1.15)
     moon = air.night or (plan.time == "dusk" and plan.moon)
-    if plan.time == "dusk" and not moon:
+    if (plan.time == "dusk" and not moon) or ("moon" if moon else "sun") in plan.denied:
         return
     if not moon:
         radius = 0.05 if air.low_sun else 0.035
@@ -107,7 +107,7 @@ def _stars(image: Array, rng: Rng, air: Air, h: int, w: int) -> None:
 def _clouds(
     plan: Plan, rng: Rng, h: int, w: int, horizon: float, air: Air, sun: tuple[float, float], cloudiness: float
 ) -> list[Array]:
-    if cloudiness <= 0:
+    if cloudiness <= 0 or "clouds" in plan.denied:
         return []
     if plan.weather in ("rain", "storm", "snow", "fog"):
         cover = {"rain": 0.85, "storm": 1.0, "snow": 0.7, "fog": 0.5}[plan.weather]

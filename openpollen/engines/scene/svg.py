@@ -13,13 +13,30 @@ from .types import Array, Rgb
 
 def rendered(svg: str, columns: int, rows: int) -> Array:
     """An SVG document drawn at a size in pixels, as premultiplied RGBA."""
-    import resvg_py
-
-    # no drawing holds text, and looking for the machine's fonts costs more than the drawing
-    png = resvg_py.svg_to_bytes(svg_string=svg, width=columns, height=rows, skip_system_fonts=True)
-    rgba = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGBA"), np.float32) / np.float32(255)
+    image = next((drawn for size in _SIZES if (drawn := _drawn(svg, round(columns * size), round(rows * size)))), None)
+    if image is None:
+        raise RuntimeError(f"The SVG renderer failed on a drawing at {columns} x {rows} pixels and near it")
+    image = image.resize((columns, rows), Image.Resampling.BOX) if image.size != (columns, rows) else image
+    rgba = np.asarray(image, np.float32) / np.float32(255)
     rgba[..., :3] *= rgba[..., 3:]
     return rgba
+
+
+_SIZES = (1.0, 1.03, 1.11, 1.27, 2.0)  # of the size that is wanted, until the renderer can draw one
+
+
+def _drawn(svg: str, columns: int, rows: int) -> Image.Image | None:
+    """The document at a size; None when the renderer panics, as resvg does for filters at some sizes."""
+    import resvg_py
+
+    try:
+        # no drawing holds text, and looking for the machine's fonts costs more than the drawing
+        png = resvg_py.svg_to_bytes(svg_string=svg, width=columns, height=rows, skip_system_fonts=True)
+    except BaseException as error:  # a Rust panic arrives as an exception that is no Exception
+        if type(error).__name__ != "PanicException":
+            raise
+        return None
+    return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
 
 
 def hexed(color: Rgb) -> str:

@@ -23,6 +23,19 @@ class Trait:
     glow: Rgb | None = None
 
 
+WEARABLE = frozenset(
+    [
+        "top-hat", "womans-hat", "party-hat", "witch-hat", "billed-cap", "crown", "glasses", "sunglasses",
+        "scarf", "graduation-cap", "goggles", "rescue-workers-helmet", "military-helmet", "headphone",
+    ]
+)  # fmt: skip
+HANDHELD = frozenset(
+    ["umbrella", "balloon", "lantern", "red-paper-lantern", "magic-wand", "bouquet", "dagger", "sparkler", "flashlight",
+     "briefcase", "kite", "guitar", "violin", "microphone", "camera", "rose", "wrapped-gift", "paintbrush"]
+)  # fmt: skip
+_ALIVE = ("animal", "person", "face-costume", "monkey-face", "cat-face")
+_LIVELY = frozenset({"knight", "samurai", "pirate", "monster", "robot", "snowman", "teddy-bear", "ghost", "genie"})
+
 _GROUPS: dict[str, Trait] = {
     "animal-mammal": Trait(0.85),
     "animal-bird": Trait(0.55),
@@ -90,7 +103,7 @@ _SIZES: dict[float, str] = {
     """,
     1.2: """
         table bear polar-bear lion tiger panda gorilla horse donkey cow ox deer moose leopard crocodile unicorn
-        zebra throne camel two-hump-camel shelf fireplace telescope monster knight robot
+        zebra throne camel two-hump-camel shelf fireplace telescope monster knight robot samurai pirate
     """,
     1.6: """
         elephant rhinoceros hippopotamus giraffe mammoth bison shark tent lamp-post locomotive bus fire-engine
@@ -166,7 +179,7 @@ _HOMES: dict[str, str] = {
     "mountain": """
         eagle goat mount-fuji snow-capped-mountain castle dragon mountain volcano ram llama person-climbing
     """,
-    "meadow": "umbrella kite",
+    "meadow": "umbrella kite bench",
     "sea": "lighthouse galleon swan duck canoe anchor dolphin whale spouting-whale",
     "sky": "hot-air-balloon kite eagle parachute baby-angel",
     "room": """
@@ -221,3 +234,9 @@ def trait(key: str) -> Trait:
         home=_HOME.get(key, base.home),
         glow=_GLOW.get(key),
     )
+
+
+def animate(key: str) -> bool:
+    """Whether a subject can do something to another: an animal, a person, a robot."""
+    icon = icons().get(key)
+    return key in _LIVELY or (icon is not None and icon.group.startswith(_ALIVE))

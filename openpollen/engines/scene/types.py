@@ -33,6 +33,7 @@ Setting = Literal[
     "farm",
     "stage",
     "kitchen",
+    "plain",
 ]
 TimeOfDay = Literal["day", "dawn", "sunset", "dusk", "night"]
 Weather = Literal["clear", "cloudy", "rain", "storm", "snow", "fog", "wind"]
@@ -50,7 +51,21 @@ Style = Literal[
     "clay",
     "stained-glass",
 ]
-RelationKind = Literal["on", "above", "beside", "under", "in", "riding", "behind", "in_front", "held"]
+RelationKind = Literal[
+    "on",
+    "above",
+    "beside",
+    "under",
+    "in",
+    "riding",
+    "behind",
+    "in_front",
+    "held",
+    "facing",
+    "close",
+    "chasing",
+    "between",
+]
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Relation:
-    """`plan.subjects[subject]` stands in relation `kind` to `plan.subjects[target]`."""
+    """`plan.subjects[subject]` stands in relation `kind` to `plan.subjects[target]`.
+
+    When both are the same subject, its copies do it to each other.
+    """
 
     subject: int
     kind: RelationKind
@@ -104,6 +122,7 @@ class Plan:
     sun: bool = False
     extra: frozenset[str] = frozenset()
     unknown: tuple[str, ...] = ()
+    denied: frozenset[str] = frozenset()  # what must not be there, as `denial` writes it
 
 
 @dataclass(frozen=True)

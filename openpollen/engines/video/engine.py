@@ -48,7 +48,7 @@ class SceneVideoEngine:
         count = _checked(job)
         seed = secrets.randbelow(2**31) if job.seed is None else job.seed
         token.check()
-        plan, _ = make_plan(job.prompt, "", default_matcher())
+        plan, note = make_plan(job.prompt, "", default_matcher())
         length = count / job.fps
         picture = _pictures(job, plan, count, seed, token)
         progress(0.05)
@@ -56,7 +56,7 @@ class SceneVideoEngine:
         token.check()
         told = _facts(job, seed) if job.metadata else {}
         data = _written(job, picture, count, sound, told, token, progress)
-        return VideoMade(data, length, job.width, job.height, job.fps, seed)
+        return VideoMade(data, length, job.width, job.height, job.fps, seed, _note(job, plan, note))
 
 
 def _checked(job: VideoJob) -> int:
@@ -71,6 +71,18 @@ def _checked(job: VideoJob) -> int:
         if side % 2:
             raise BadRequest(f"The {name} of a video must be even, not {side}; use {side - 1} or {side + 1}")
     return max(1, round(job.seconds * job.fps))
+
+
+def _note(job: VideoJob, plan: Plan, note: str) -> str:
+    """What the film does not show of its prompt. A given picture is moved; nothing new is drawn into it, and "the camera"
+    is no thing to draw."""
+    if not job.images:
+        return note
+    named = ", ".join(subject.noun for subject in plan.subjects[:6] if "camera" not in subject.key)
+    more = len(job.images) - 1
+    parts = [f"the given picture was set in motion; not drawn into it: {named}" if named else ""]
+    parts.append(f"only the first of {more + 1} pictures was used" if more else "")
+    return "; ".join(part for part in parts if part)
 
 
 def _pictures(

@@ -25,7 +25,7 @@ from .camera import MARGIN, Camera, Plane, plane, show
 
 Frame = NDArray[np.uint8]
 SLOW_RATE = 12  # pictures a second of what is far away and of the water's waves
-_INDOORS = frozenset({"room", "kitchen", "stage"})
+_INDOORS = frozenset({"room", "kitchen", "stage", "plain"})
 _FREE = frozenset({"bubbles", "fish", "lightning"})  # layers that move by themselves, not with a plane
 
 

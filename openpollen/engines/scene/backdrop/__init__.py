@@ -14,6 +14,7 @@ from .indoor import room
 from .kitchen import kitchen
 from .open import desert, farm, meadow, mountain, snow
 from .outer import sky, space
+from .plain import plain
 from .theatre import stage
 from .water import beach, sea
 from .woods import woods
@@ -37,6 +38,7 @@ PAINTERS: dict[Setting, Painter] = {
     "farm": farm,
     "stage": stage,
     "kitchen": kitchen,
+    "plain": plain,
 }
 
 

@@ -48,6 +48,7 @@ def underwater(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     back = np.ones((h, w, 4), np.float32)
     back[..., :3] = image
     layers = [Layer(back, 0.0, "water"), far, fish, floor, reef, shafts, bubbles]
+    layers = [part for part in layers if {"fish": "shoal"}.get(part.name, part.name) not in plan.denied]
     out = image.copy()
     for part in layers[1:]:
         over(out, part.rgba)

@@ -11,7 +11,7 @@ from ..paint import clear, f32, lay, over, scale, smoothstep
 from ..props.canvas import sized
 from ..sky import Sky
 from ..terrain import Camera, View, lambert, project, shadowed
-from ..types import Array, Layer, Rgb, Stage
+from ..types import Array, Layer, Plan, Rgb, Stage
 
 HILL_AT = 7.0  # distance of a hill's top
 
@@ -233,6 +233,11 @@ def spots(
         if tall >= 3:
             out.append(Spot(x * camera.w, float(y), z, tall))
     return sorted(out, key=lambda spot: -spot.z)
+
+
+def unless(plan: Plan, part: str, places: list[Spot]) -> list[Spot]:
+    """The places, none when the prompt denies what would stand there."""
+    return [] if part in plan.denied else places
 
 
 def set_out(

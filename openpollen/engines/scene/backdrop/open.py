@@ -12,7 +12,7 @@ from ..props.plants import AUTUMN, BLOSSOM, LEAF, OLIVE, bush, flowers, tuft
 from ..sky import Sky, paint_sky
 from ..terrain import Camera
 from ..types import Array, Plan, Stage
-from .land import Field, Land, Spot, dressed, far_range, near_land, plants_layer, set_out, spots, stage_of
+from .land import Field, Land, Spot, dressed, far_range, near_land, plants_layer, set_out, spots, stage_of, unless
 from .water import pour_lake
 
 GRASS = Field(rgb("3a7030"), rgb("9cc653"), 0.6, 12.0, 0.24, 1.2, rgb("bcd263"), 0.45)
@@ -74,11 +74,27 @@ def meadow(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     grown = plants_layer(camera, 0.6, "trees")
     own = child(rng)
     trees, bushes = _tree_kinds(plan, own, sky, max(24, int(0.42 * h))), _bushes(plan, own, sky, max(16, int(0.12 * h)))
-    set_out(grown.rgba, near.rgba, trees, spots(own, camera, land, int(20 * w / h), 1.5, 14, 45, 1.0), own, sky)
-    set_out(grown.rgba, near.rgba, bushes, spots(own, camera, land, int(12 * w / h), 0.5, 7, 26, 1.0), own, sky)
-    set_out(grown.rgba, near.rgba, trees, spots(own, camera, land, 3, 1.9, 4.2, 7, 0.1), own, sky)
+    set_out(
+        grown.rgba,
+        near.rgba,
+        trees,
+        unless(plan, "trees", spots(own, camera, land, int(20 * w / h), 1.5, 14, 45, 1.0)),
+        own,
+        sky,
+    )
+    set_out(
+        grown.rgba,
+        near.rgba,
+        bushes,
+        unless(plan, "bushes", spots(own, camera, land, int(12 * w / h), 0.5, 7, 26, 1.0)),
+        own,
+        sky,
+    )
+    set_out(
+        grown.rgba, near.rgba, trees, unless(plan, "trees", spots(own, camera, land, 3, 1.9, 4.2, 7, 0.1)), own, sky
+    )
     foreground = None
-    if plan.weather != "snow":
+    if plan.weather != "snow" and "flowers" not in plan.denied:
         _scatter_flowers(grown.rgba, child(rng), camera, land, sky, 330 if "flowers" in plan.extra else 70)
         foreground = grass_edge(child(rng), camera, sky, 0.5 if "flowers" in plan.extra else 0.22)
     stage = stage_of(sky, [far, near, grown], camera, (camera.horizon + 0.13, 0.93), skyline)
@@ -98,18 +114,27 @@ def farm(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     grown = plants_layer(camera, 0.6, "buildings")
     own = child(rng)
     trees = _tree_kinds(plan, own, sky, max(24, int(0.3 * h)))
-    set_out(grown.rgba, near.rgba, trees, spots(own, camera, land, int(14 * w / h), 1.4, 16, 40, 1.0), own, sky)
+    set_out(
+        grown.rgba,
+        near.rgba,
+        trees,
+        unless(plan, "trees", spots(own, camera, land, int(14 * w / h), 1.4, 16, 40, 1.0)),
+        own,
+        sky,
+    )
     barn_left = own.random() < 0.5
     for key, x, z, tall in (
         ("windmill", 0.88 if barn_left else 0.12, 11.0, 3.6),
         ("barn", 0.16 if barn_left else 0.84, 8.0, 2.3),
     ):
+        if plan.denied & {key, "mill" if key == "windmill" else key}:
+            continue
         _stand(grown.rgba, near.rgba, key, x, z, tall, camera, land, sky, own)
     fence = draw_prop("fence", max(8, int(0.1 * h)), own, sky.light.direction)
     y = int((camera.horizon + 0.135) * h)
     tall = max(4, int(0.055 * h))
     part = dressed(sized(fence, tall), sky, 5.0)
-    for x in range(-part.shape[1] // 3, w, max(1, part.shape[1] - 1)):
+    for x in range(-part.shape[1] // 3, 0 if "fence" in plan.denied else w, max(1, part.shape[1] - 1)):
         shadow_y = y + tall
         over(grown.rgba, part, x, shadow_y - tall)
     stage = stage_of(sky, [far, near, grown], camera, (camera.horizon + 0.2, 0.94), skyline)
@@ -166,9 +191,30 @@ def mountain(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     kind = "snowy-pine" if white else "pine"
     pines = [draw_prop(kind, max(24, int(0.34 * h)), own, sky.light.direction) for _ in range(3)]
     rocks = [draw_prop("rock", max(10, int(0.08 * h)), own, sky.light.direction) for _ in range(2)]
-    set_out(grown.rgba, near.rgba, pines, spots(own, camera, land, int(46 * w / h), 1.0, 10, 34, 1.0), own, sky)
-    set_out(grown.rgba, near.rgba, pines, spots(own, camera, land, int(9 * w / h), 1.25, 4.4, 8, 0.25), own, sky)
-    set_out(grown.rgba, near.rgba, rocks, spots(own, camera, land, int(6 * w / h), 0.16, 2.8, 9, 0.6), own, sky)
+    set_out(
+        grown.rgba,
+        near.rgba,
+        pines,
+        unless(plan, "trees", spots(own, camera, land, int(46 * w / h), 1.0, 10, 34, 1.0)),
+        own,
+        sky,
+    )
+    set_out(
+        grown.rgba,
+        near.rgba,
+        pines,
+        unless(plan, "trees", spots(own, camera, land, int(9 * w / h), 1.25, 4.4, 8, 0.25)),
+        own,
+        sky,
+    )
+    set_out(
+        grown.rgba,
+        near.rgba,
+        rocks,
+        unless(plan, "rocks", spots(own, camera, land, int(6 * w / h), 0.16, 2.8, 9, 0.6)),
+        own,
+        sky,
+    )
     stage = stage_of(sky, [back, front, near, grown], camera, (camera.horizon + 0.13, 0.94), skyline)
     stage.foreground = None if white else grass_edge(child(rng), camera, sky, 0.2, 0.055)
     if "lake" in plan.extra or "river" in plan.extra:
@@ -191,9 +237,35 @@ def desert(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     tall = (
         [draw_prop("palm", max(20, int(0.4 * h)), own, light) for _ in range(2)] if "tropical" in plan.extra else cacti
     )
-    set_out(grown.rgba, near.rgba, rocks, spots(own, camera, land, int(9 * w / h), 0.2, 3, 20, 0.8), own, sky, False)
-    set_out(grown.rgba, near.rgba, cacti, spots(own, camera, land, int(11 * w / h), 0.85, 9, 32, 1.0), own, sky)
-    set_out(grown.rgba, near.rgba, tall, spots(own, camera, land, int(4 * w / h) + 1, 1.15, 3.6, 6, 0.12), own, sky)
+    set_out(
+        grown.rgba,
+        near.rgba,
+        rocks,
+        unless(plan, "rocks", spots(own, camera, land, int(9 * w / h), 0.2, 3, 20, 0.8)),
+        own,
+        sky,
+        False,
+    )
+    set_out(
+        grown.rgba,
+        near.rgba,
+        cacti,
+        unless(plan, "cacti", spots(own, camera, land, int(11 * w / h), 0.85, 9, 32, 1.0)),
+        own,
+        sky,
+    )
+    set_out(
+        grown.rgba,
+        near.rgba,
+        tall,
+        unless(
+            plan,
+            "palms" if "tropical" in plan.extra else "cacti",
+            spots(own, camera, land, int(4 * w / h) + 1, 1.15, 3.6, 6, 0.12),
+        ),
+        own,
+        sky,
+    )
     stage = stage_of(sky, [far, near, grown], camera, (camera.horizon + 0.14, 0.94), skyline)
     if "lake" in plan.extra or "tropical" in plan.extra:
         return pour_lake(stage, plan, sky, camera, child(rng))
@@ -217,8 +289,22 @@ def snow(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     grown = plants_layer(camera, 0.6, "trees")
     own = child(rng)
     pines = [draw_prop("snowy-pine", max(24, int(0.42 * h)), own, sky.light.direction) for _ in range(4)]
-    set_out(grown.rgba, near.rgba, pines, spots(own, camera, land, int(44 * w / h), 1.3, 13, 40, 1.0), own, sky)
-    set_out(grown.rgba, near.rgba, pines, spots(own, camera, land, int(7 * w / h), 1.6, 4.2, 9, 0.12), own, sky)
+    set_out(
+        grown.rgba,
+        near.rgba,
+        pines,
+        unless(plan, "trees", spots(own, camera, land, int(44 * w / h), 1.3, 13, 40, 1.0)),
+        own,
+        sky,
+    )
+    set_out(
+        grown.rgba,
+        near.rgba,
+        pines,
+        unless(plan, "trees", spots(own, camera, land, int(7 * w / h), 1.6, 4.2, 9, 0.12)),
+        own,
+        sky,
+    )
     _sparkle(near.rgba, land, child(rng), sky)
     stage = stage_of(sky, [far, near, grown], camera, (camera.horizon + 0.14, 0.94), skyline)
     if "ice" in plan.extra or "lake" in plan.extra:

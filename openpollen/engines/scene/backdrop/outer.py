@@ -53,6 +53,8 @@ def space(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
         [rgb(c) for c in ("5a5a60", "a8a49c", "e8e4d8")],
         light,
     )
+    if "planets" in plan.denied:
+        planets = clear(h, w)
     layers = [Layer(opaque(image), 0.0, "sky"), Layer(planets, 0.1, "planets")]
     if "lunar" in plan.extra or "mars" in plan.extra:
         return _surface(plan, child(rng), h, w, layers, light)

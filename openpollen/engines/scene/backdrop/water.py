@@ -12,7 +12,7 @@ from ..props import draw_prop
 from ..sky import Sky, paint_sky
 from ..terrain import Camera
 from ..types import Array, Layer, Plan, Rgb, Stage
-from .land import Spot, far_range, plants_layer, set_out
+from .land import Spot, far_range, plants_layer, set_out, unless
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def beach(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     _surf(water.rgba, tile, gu, gv, edge, camera, sky)
     sand = _sand(own, camera, sky, gu, gv, edge, tile)
     grown = plants_layer(camera, 0.75, "palms")
-    places = _palms(own, camera, w, h, right)
+    places = unless(plan, "palms", _palms(own, camera, w, h, right))
     palms = [draw_prop("palm", max(24, int(0.62 * h)), own, sky.light.direction) for _ in range(2)]
     set_out(grown.rgba, sand.rgba, palms, places, own, sky)
     _shells(grown.rgba, sand.rgba, own, camera, sky)

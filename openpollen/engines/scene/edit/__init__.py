@@ -6,6 +6,7 @@ What the engine cannot do is refused with the reason; the same picture never com
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,11 +18,21 @@ from ..metadata import encode, facts
 from ..noise import Rng
 from ..types import Array
 from . import insert, relight, shape
+from .attach import GUESSED, attached, guessed_seat, known_seat
 from .grade import GRADES, graded, tinted
+from .known import figures_in, meant
 from .pictures import WORK_PIXELS, Picture, decode, decode_mask, resized, working_size
 from .steps import CAN, Step, default_plan, scenery_of, steps_of
 
 _RESHAPES = frozenset({"rotate", "flip", "crop", "resize", "upscale", "zoom", "combine"})
+_RELATED = {
+    "wear": "on",
+    "on": "on",
+    "above": "above",
+    "beside": "next to",
+    "under": "under",
+    "in_front": "in front of",
+}
 _AT_FULL_SIZE = _RESHAPES - {"combine"}
 ENGINE = "scene"
 
@@ -46,6 +57,8 @@ def edit(job: EditJob, token: CancelToken) -> ImageMade:
         )
     token.check()
     mask = None if job.mask is None else decode_mask(job.mask, whole.size)
+    if mask is None:
+        steps = _seated(steps, next(iter(job.images)), whole, token)
     result, told = _worked(steps, pictures, mask, rng, token)
     if resizes:
         result = shape.fitted(result, *_target(job, result))
@@ -75,6 +88,35 @@ def _with_size(job: EditJob, images: int, resizes: bool) -> tuple[list[Step], li
     if resizes:
         return [], []
     return steps_of("collage" if images > 1 else job.prompt, images)
+
+
+def _seated(steps: list[Step], data: bytes, picture: Picture, token: CancelToken) -> list[Step]:
+    """The steps with the places of what they put things to, where the picture itself tells them.
+
+    UnprocessableEntity when it tells that there is no such thing.
+    """
+    reshaped = any(step.kind in _RESHAPES for step in steps) or working_size(picture) is not picture
+    if reshaped or not any(step.target for step in steps):
+        return steps
+    found = figures_in(data, picture, token)
+    if found is None:
+        return steps
+    plan, figures = found
+    out: list[Step] = []
+    for step in steps:
+        seats = (
+            tuple(known_seat(f, figures, picture.size[0]) for f in meant(step.target, plan, figures))
+            if step.target
+            else ()
+        )
+        if step.target and not seats:
+            there = ", ".join(s.noun for s in plan.subjects) or "no subject"
+            raise UnprocessableEntity(
+                f"There is nothing called {step.target!r} in this picture; it was drawn with: {there}.",
+                reason="no_such_thing",
+            )
+        out.append(replace(step, seats=seats))
+    return out
 
 
 def _target(job: EditJob, picture: Picture) -> tuple[int, int]:
@@ -147,13 +189,24 @@ def _apply(step: Step, picture: Picture, others: list[Picture], mask: Array | No
 def _added(step: Step, picture: Picture, mask: Array | None, rng: Rng) -> tuple[Picture, str]:
     """Things to draw, and weather and shows that are asked for in the words of an addition."""
     told: list[str] = []
+    guessed = step.relation == "wear" and mask is None
+    if step.seats or guessed:
+        seats = list(step.seats) or [guessed_seat(picture)]
+        picture, words = attached(picture, step.value, step.relation, seats)
+        where = f"{_RELATED[step.relation]} {step.target}"
+        return picture, f"added {words} {where}" + ("" if step.seats else f"; {GUESSED}")
     for other in scenery_of(step.value):
         if other.kind in ("weather", "show"):
             picture, words = _apply(other, picture, [], mask, rng)
             told.append(words)
     if not told or default_plan(step.value).subjects:
-        picture, words = insert.add_things(picture, step.value, step.place, mask, rng)
+        picture, words = insert.add_things(picture, step.value, step.place, step.text, mask, rng)
         told.append(words)
+    if step.target and mask is None:
+        told.append(
+            f"placed freely, because where “{_RELATED[step.relation]} {step.target}” is cannot be seen (a mask, “left”, "
+            "“right” or “in the sky” is)"
+        )
     return picture, ", ".join(told)
 
 

@@ -11,13 +11,16 @@ from openpollen.core.errors import UnprocessableEntity
 from .. import compose, lettering
 from ..match import default_matcher
 from ..noise import Rng
-from ..paint import blur, clear, f32, over, resize, smoothstep
+from ..paint import clear, f32, over, resize
 from ..plan import make_plan
 from ..styles import luma
-from ..types import Array, Light, Plan, Stage
+from ..types import Array, Layer, Light, Plan, Stage
 from .pictures import Picture
+from .plain import plain_background
 from .relight import horizon_of
+from .salient import main_subject
 
+SUBJECT_WEIGHT = 12.0  # how much worse it is to cover a picture's subject than a tree of its backdrop
 Region = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
 
 
@@ -64,15 +67,15 @@ def stage_of_picture(image: Array, light: Light, place: str) -> Stage:
     return Stage(image, horizon, f32([horizon * h] * w), band, None, light, ((1.0, 1.0, 1.0), 0.0))
 
 
-def add_things(picture: Picture, what: str, place: str, mask: Array | None, rng: Rng) -> tuple[Picture, str]:
-    """The picture with the named things drawn in; UnprocessableEntity when none of them can be drawn."""
+def add_things(picture: Picture, what: str, place: str, text: str, mask: Array | None, rng: Rng) -> tuple[Picture, str]:
+    """The picture with the named things drawn in, `text` on their board; UnprocessableEntity when none can be drawn."""
     plan, note = make_plan(what, "", default_matcher())
     if not plan.subjects:
         raise UnprocessableEntity(
             f"The scene engine has no drawing for {what.strip()[:80]!r}. Name an everyday thing, animal, plant, vehicle or food.",
             reason="cannot_draw",
         )
-    plan = _anywhere(plan, place)
+    plan = replace(_anywhere(plan, place), text=text)
     rgb = picture.rgb.copy()
     h, w = rgb.shape[:2]
     x0, y0, x1, y1 = region_of(place, w, h, mask)
@@ -82,6 +85,7 @@ def add_things(picture: Picture, what: str, place: str, mask: Array | None, rng:
         )
     part = rgb[y0:y1, x0:x1]
     stage = stage_of_picture(part, light_of_picture(picture.rgb), place)
+    stage.layers = _taken(picture, (x0, y0, x1, y1))
     sprites = compose.place(plan, stage, rng)
     compose.paint(part, sprites, stage)
     alpha = picture.alpha
@@ -90,7 +94,20 @@ def add_things(picture: Picture, what: str, place: str, mask: Array | None, rng:
         over(cover, compose.cut_out(sprites, y1 - y0, x1 - x0), x0, y0)
         alpha = np.maximum(alpha, cover[..., 3])
     names = ", ".join(s.noun for s in plan.subjects)
-    return Picture(np.clip(rgb, 0, 1), alpha), f"added {names} ({note})" if note else f"added {names}"
+    told = f"added {names} with “{text}” on it" if text else f"added {names}"
+    return Picture(np.clip(rgb, 0, 1), alpha), f"{told} ({note})" if note else told
+
+
+def _taken(picture: Picture, region: Region) -> tuple[Layer, ...]:
+    """What stands out in a region already, as a layer that new things keep clear of."""
+    found = main_subject(picture)
+    if found is None:
+        return ()
+    w, h = picture.size
+    x0, y0, x1, y1 = region
+    cover = clear(h, w)
+    cover[..., 3] = SUBJECT_WEIGHT * resize(f32(found[0])[..., None], h, w)[..., 0]
+    return (Layer(cover[y0:y1, x0:x1], 0.6, "furniture"),)
 
 
 def _anywhere(plan: Plan, place: str) -> Plan:
@@ -152,35 +169,6 @@ def new_background(picture: Picture, what: str, mask: Array | None, rng: Rng) ->
         out[..., c] = picture.rgb[..., c] + (scene[..., c] - picture.rgb[..., c]) * behind
     alpha = None if picture.alpha is None else np.maximum(picture.alpha, behind)
     return Picture(np.clip(out, 0, 1), alpha), f"painted a {plan.setting} backdrop behind it"
-
-
-def plain_background(image: Array) -> Array | None:
-    """1 on a background of one even colour that reaches the edges, or None when there is none."""
-    h, w = image.shape[:2]
-    rim = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-    color = np.median(rim, axis=0)
-    if float((np.abs(rim - color).max(axis=1) < 0.06).mean()) < 0.9:
-        return None
-    alike = np.abs(image - color).max(axis=2) < 0.075
-    reached = np.zeros((h, w), bool)
-    reached[0], reached[-1], reached[:, 0], reached[:, -1] = alike[0], alike[-1], alike[:, 0], alike[:, -1]
-    for _ in range(4):
-        before = int(reached.sum())
-        for rows in (range(1, h), range(h - 2, -1, -1)):
-            step = -1 if rows.step == 1 else 1
-            for y in rows:
-                reached[y] |= reached[y + step] & alike[y]
-        for columns in (range(1, w), range(w - 2, -1, -1)):
-            step = -1 if columns.step == 1 else 1
-            for x in columns:
-                reached[:, x] |= reached[:, x + step] & alike[:, x]
-        if int(reached.sum()) == before:
-            break
-    share = float(reached.mean())
-    if share < 0.05 or share > 0.98:
-        return None
-    soft = blur(reached.astype(np.float32), 0.8)
-    return smoothstep(0.35, 0.9, soft)
 
 
 def cut_out(picture: Picture, mask: Array | None) -> Picture:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from openpollen.core.errors import UnprocessableEntity
 
 from ..lexicon import colors
 from ..match import default_matcher
 from ..plan import make_plan
-from ..reading import read
+from ..reading import quoted, read
 from ..types import Plan
+from .attach import Seat
+from .related import SAYS, related, takes_text
 from .unused import judge, leftover, means_nothing, passed_over
 
 CAN = (
@@ -29,6 +31,10 @@ class Step:
     value: str = ""
     amount: float = 1.0
     place: str = ""
+    relation: str = ""  # to what is called `target` in the instruction, such as "the cat"
+    target: str = ""
+    text: str = ""  # written on the thing that is added
+    seats: tuple[Seat, ...] = ()  # where the target was found
 
 
 _QUOTES = re.compile(r"[\"“”«„]([^\"“”«»„]{1,400})[\"“”»]|(?<!\w)'([^']{2,400})'(?!\w)")
@@ -162,8 +168,10 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
     """
     if not prompt.strip():
         raise UnprocessableEntity(f"The instruction is empty. {CAN}", reason="nothing_to_do")
+    prompt = quoted(prompt)
     texts = [a or b for a, b in _QUOTES.findall(prompt)]
     bare = _QUOTES.sub(" ", prompt).lower()
+    bare = SAYS.sub(" ", bare) if texts else bare
     steps = _combining(bare) if images > 1 else []
     joins = bool(steps)
     bare = _COMBINE.sub(" ", bare) if joins else bare
@@ -178,7 +186,10 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
             told += _told(clause, rest, found, joins, masked)
         elif not means_nothing(clause):
             unclear.append(clause)
-    if texts:
+    signs = [i for i, step in enumerate(steps) if step.kind == "add" and takes_text(step.value)]
+    if texts and signs:
+        steps[signs[0]] = replace(steps[signs[0]], text=" ".join(texts)[:60])
+    elif texts:
         place = next((s.place for s in steps if s.place), "") or _place(bare)
         steps.append(Step("text", " ".join(texts)[:400], place=place))
     if not steps or any(_IMPERATIVE.search(clause) for clause in unclear):
@@ -219,6 +230,9 @@ def _combining(bare: str) -> list[Step]:
 def _clause_steps(clause: str) -> tuple[list[Step], str]:
     """The steps of one clause, and the clause without the commands that became steps."""
     amount = 0.5 if _SLIGHT.search(clause) else 1.6 if _STRONG.search(clause) else 1.0
+    to = related(clause)
+    if to is not None:
+        return [Step("add", to.what, relation=to.relation, target=to.who)], to.rest
     found, rest = _by_pattern(clause, amount)
     if any(step.kind in ("cutout", "smooth", "grey") for step in found):
         return found, rest

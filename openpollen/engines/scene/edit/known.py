@@ -1,0 +1,75 @@
+"""Where things stand in a picture that this engine drew: its file tells prompt and seed, and so it can be laid out again."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from ...base import CancelToken
+from .. import compose
+from ..engine import finished, laid_out, laid_out_alone, oversize
+from ..match import default_matcher
+from ..metadata import told_by
+from ..paint import resize
+from ..placing import Figure
+from ..plan import make_plan
+from ..reading import read
+from ..types import Array, Plan
+from .pictures import Picture
+
+SAME = 0.03  # mean difference, of coarse pixels, up to which a picture is the one that was drawn
+COARSE = 24  # pixels a side of the comparison
+PRONOUNS = frozenset({"it", "him", "her", "them"})
+
+
+def figures_in(data: bytes, picture: Picture, token: CancelToken) -> tuple[Plan, list[Figure]] | None:
+    """The plan of a picture and its figures, x to the right and y upwards from its upper left corner in pixels; None
+    when it is not a picture of this engine, or was changed since."""
+    facts = told_by(Image.open(io.BytesIO(data)))
+    if facts is None or facts["engine"] != "scene" or not facts["seed"].isdigit():
+        return None
+    w, h = picture.size
+    plan, _ = make_plan(facts["prompt"], "", default_matcher())
+    factor = oversize(w, h)
+    rows, columns, seed = round(h * factor), round(w * factor), int(facts["seed"])
+    if picture.alpha is None:
+        stage, spots = laid_out(plan, columns, rows, seed, token)
+        drawn, seen = finished(plan, stage, spots, seed, token), picture.rgb
+    else:
+        stage, spots = laid_out_alone(plan, columns, rows, seed)
+        drawn = compose.cut_out(compose.sprites_at(spots, plan, stage), rows, columns)[..., 3:]
+        seen = picture.alpha[..., None]
+    token.check()
+    if float(np.abs(_coarse(drawn) - _coarse(seen)).mean()) > SAME:
+        return None
+    return plan, [_scaled(f, 1 / factor) for spot in spots for f in compose.standing(spot)]
+
+
+def _coarse(image: Array) -> Array:
+    return np.clip(resize(image, COARSE, COARSE), 0, 1)
+
+
+def _scaled(figure: Figure, factor: float) -> Figure:
+    return replace(
+        figure,
+        width=figure.width * factor,
+        height=figure.height * factor,
+        x=figure.x * factor,
+        y=figure.y * factor,
+    )
+
+
+def meant(who: str, plan: Plan, figures: list[Figure]) -> list[Figure]:
+    """The figures that "the cat", "the cats" or "it" speaks of, the largest first; [] when there is none."""
+    pieces = [piece for piece in read(who).pieces if piece.of("noun")]
+    nouns = [(m.value, m.plural) for piece in pieces for m in piece.meanings if m.kind == "noun"]
+    subjects = [i for i, s in enumerate(plan.subjects) if any(s.key == key for key, _ in nouns)]
+    if not nouns and PRONOUNS & set(who.split()):
+        subjects = list(range(len(plan.subjects)))
+    found = [f for f in figures if f.subject in subjects and f.key == plan.subjects[f.subject].key]
+    found.sort(key=lambda f: -f.width * f.height)
+    many = any(plural for _, plural in nouns) or "them" in who.split()
+    return found if many else found[:1]
