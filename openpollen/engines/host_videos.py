@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from msgspec import Meta, Struct
 from starlette.requests import Request
@@ -63,7 +64,8 @@ async def content(request: Request) -> Response:
     video = host_of(request).videos.get(request.path_params["id"])
     if video.made is None:
         raise Conflict(f"Video {video.id} is {video.status}; ask again when it is completed.", reason="not_ready")
-    return Response(video.made.data, media_type="video/mp4")
+    note = {"x-engine-note": quote(video.made.note, safe=" ")} if video.made.note else {}
+    return Response(video.made.data, media_type="video/mp4", headers=note)
 
 
 async def delete(request: Request) -> Response:

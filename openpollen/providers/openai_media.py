@@ -12,7 +12,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 from msgspec import Struct
@@ -266,7 +266,7 @@ def _file(what: str, status: int, headers: Mapping[str, str], body: bytes, provi
         raise from_answer(status, headers, body, provider)
     if not body:
         raise unreadable(f"an empty {what}", provider)
-    return Media((Asset(body, UNSNIFFED),))
+    return Media((Asset(body, UNSNIFFED),), note=unquote(headers.get("x-engine-note", "")))
 
 
 def _unpack(text: str, provider: Provider) -> bytes:

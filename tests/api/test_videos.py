@@ -48,6 +48,11 @@ def test_a_film_has_the_size_length_and_rate_asked_for(user: Account, route: str
     assert reply.headers["content-disposition"] == 'inline; filename="a-boat.mp4"'
 
 
+def test_what_a_film_does_not_show_is_told(user: Account) -> None:
+    reply = user.get(f"/video/a%20boat%20and%20a%20florbix?model=scene-video&{TINY}")
+    assert "florbix" in reply.headers["x-engine-note"]
+
+
 def test_video_with_sound(user: Account) -> None:
     assert film(user.get(f"/video/a%20boat?model=scene-video&{TINY}&audio=true").body)[3] is True
 
