@@ -86,10 +86,15 @@ class Journal:
         self.alone = False
         self.ring = False
         self.over = 0  # the latest epoch of ours that was found to be over
+        self._last = 0
+        self._stalled = 0
 
     def run(self, driver: Driver, entries: Sequence[Entry]) -> list[object]:
         """Handles entries in order, each with its outcome."""
         now = driver.now()
+        if self._last and now - self._last > LEASE_MS // 2:
+            self._stalled = now  # nobody could renew: the silence of others means nothing yet
+        self._last = now
         renewed = select(driver, _RENEW, (now + LEASE_MS, self._worker))
         page = _Page(driver, self._worker, renewed[0][0] if renewed else 0, now)
         page.load([entry for entry in entries if isinstance(entry, Close) and entry.stored])
@@ -111,9 +116,13 @@ class Journal:
                 return self._beat(page, entry)
             case Take():
                 page.flush()
-                return take(page.driver, entry, page.epoch, page.now)
+                return take(page.driver, entry, page.epoch, page.now, judge=self._judges(page.now))
             case Unclaim():
                 return unclaim(page.driver, entry)
+
+    def _judges(self, now: int) -> bool:
+        """Whether this worker has seen the database long enough to take another's silence for its end."""
+        return now - self._stalled > LEASE_MS
 
     def _beat(self, page: _Page, entry: Beat) -> Pulse:
         page.flush()
@@ -127,7 +136,8 @@ class Journal:
             if entry.drained:
                 driver.executemany(_DRAINED, [(account, worker) for account in entry.drained])
             driver.execute("DELETE FROM leases WHERE worker = ? AND amount = 0", (worker,))
-        reclaim_expired(driver, now)
+        if self._judges(now):
+            reclaim_expired(driver, now)
         self.alone = select(driver, "SELECT COUNT(*) FROM ledger_workers")[0][0] < 2
         asked = select(driver, "SELECT account_id FROM leases WHERE worker = ? AND state = 1", (worker,))
         return Pulse(page.epoch, tuple(account for (account,) in asked))

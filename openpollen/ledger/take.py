@@ -65,15 +65,16 @@ class Unclaim(Struct, frozen=True):
     claim: int
 
 
-def take(driver: Driver, entry: Take, epoch: int, now: int) -> Taken | Rejoined | Short | Wait:
-    """Serves a request, or says why not. ``epoch`` is the worker's own as the database has it, 0 for none."""
+def take(driver: Driver, entry: Take, epoch: int, now: int, *, judge: bool) -> Taken | Rejoined | Short | Wait:
+    """Serves a request, or says why not. ``epoch`` is the worker's own as the database has it, 0 for none. With
+    ``judge``, leases that ran out in the way are taken back."""
     if not epoch or epoch != entry.epoch:
         return Rejoined(_join(driver, entry.worker, now))
     request = entry.request
     if not entry.last and _older_claim(driver, entry, now):
         return Wait(_claim(driver, entry, now))
     buckets = [(bucket, wallet_account(request.user_id, bucket)) for bucket in BUCKETS]
-    view = _View(driver, entry, [*(name for _, name in buckets), *entry.budgets], now)
+    view = _View(driver, entry, [*(name for _, name in buckets), *entry.budgets], now, judge=judge)
     for budget, name in zip(request.budgets, entry.budgets, strict=True):
         view.open_budget(budget, name)
     outcome = _plan(view, request, buckets[1:] if request.paid_only else buckets, entry.budgets)
@@ -100,13 +101,14 @@ def unclaim(driver: Driver, entry: Unclaim) -> None:
 class _View:
     """The accounts that a request may touch, as the ledger has them now."""
 
-    def __init__(self, driver: Driver, entry: Take, names: list[str], now: int) -> None:
+    def __init__(self, driver: Driver, entry: Take, names: list[str], now: int, *, judge: bool) -> None:
         self._driver, self._entry, self.now = driver, entry, now
         self.have = entry.have
         marks = ", ".join("?" * len(names))
         leased = f"SELECT account_id, worker, amount, state FROM leases WHERE account_id IN ({marks})"  # noqa: S608 - only marks
         leases = select(driver, leased, names)
-        if any(worker != entry.worker for _, worker, _, _ in leases) and reclaim_expired(driver, now):
+        others = any(worker != entry.worker for _, worker, _, _ in leases)
+        if judge and others and reclaim_expired(driver, now):
             leases = select(driver, leased, names)
         rows = select(driver, f"SELECT id, balance, held FROM ledger_accounts WHERE id IN ({marks})", names)  # noqa: S608
         self.accounts: dict[str, tuple[int, int]] = {name: (balance, held) for name, balance, held in rows}

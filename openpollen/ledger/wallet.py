@@ -199,7 +199,11 @@ class Wallet:
         drained: tuple[str, ...] = ()
         while True:
             started = time.monotonic()
-            pulse = cast(Pulse, await self._submit(Beat(self._leases.epoch, returns, drained)))
+            try:
+                pulse = cast(Pulse, await self._submit(Beat(self._leases.epoch, returns, drained)))
+            except BaseException:
+                self._doubtful = True  # what went back and what did not is settled by leaving, once all is quiet
+                raise
             if pulse.epoch != self._leases.epoch:
                 self._leases.start(pulse.epoch)
             self._leases.valid_until = started + _TRUSTED_SECONDS
@@ -238,7 +242,6 @@ class Wallet:
             try:
                 await self.beat()
             except GatewayError as fault:
-                self._doubtful = True
                 log.warning("the ledger could not be reached: %s", fault.message)
 
     # -- the slow way to a hold ---------------------------------------------------------------------------------------

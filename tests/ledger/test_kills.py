@@ -65,9 +65,9 @@ def hammer(gateway: Gateway, payer: Account) -> Run:
     run, dice, over = Run(), random.Random(7), threading.Event()
 
     def kill() -> None:
-        while len(run.kills) < KILLS and not over.wait(dice.uniform(0.2, 0.6)):
-            alive = workers(gateway)
-            if len(alive) == 3:
+        at = [CLIENTS * CALLS * (number + dice.random()) / (KILLS + 1) for number in range(KILLS)]
+        while len(run.kills) < KILLS and not over.wait(0.001):
+            if len(run.complete) > at[len(run.kills)] and (alive := workers(gateway)):
                 run.kills.append(time.monotonic())
                 os.kill(dice.choice(alive), signal.SIGKILL)
 
