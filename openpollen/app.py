@@ -44,6 +44,7 @@ from openpollen.generation.jobs import VideoJobs
 from openpollen.generation.prompt import Prompts
 from openpollen.generation.service import Pipeline
 from openpollen.generation.upstream import Upstream
+from openpollen.ledger.unbooked import WARNING, Unbooked
 from openpollen.ledger.wallet import Wallet
 from openpollen.media.sniff import sniff
 from openpollen.media.store import MediaStore
@@ -127,7 +128,8 @@ class Worker:
         self.client = Client()
         generation = settings.generation
         ledger = settings.ledger
-        self.wallet = Wallet(
+        wallet = Unbooked if ledger.durability == "off" else Wallet
+        self.wallet = wallet(
             self.database,
             worker=name,
             hold_wait=ledger.hold_wait,
@@ -199,6 +201,8 @@ class Worker:
     async def start(self) -> None:
         """Begins the tidying; called when the event loop runs."""
         self.wallet.start()
+        if isinstance(self.wallet, Unbooked):
+            log.warning(WARNING)
         self._sweeper = asyncio.create_task(self._sweep())
 
     async def stop(self) -> None:

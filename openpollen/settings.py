@@ -108,8 +108,9 @@ class Engines(Struct, frozen=True):
 
 class Ledger(Struct, frozen=True):
     durability: Annotated[
-        Literal["queued", "strict", "intent"],
-        "`queued` writes charges in groups, `strict` before the answer ends, `intent` writes the hold first as well.",
+        Literal["queued", "strict", "intent", "off"],
+        "`queued` writes charges in groups, `strict` before the answer ends, `intent` writes the hold first as well; "
+        "`off` charges and records nothing, for measuring only.",
     ] = "queued"
     open_share: Annotated[Share, "Share of what is available that a chat without a token limit may hold."] = 0.25
     hold_wait: Annotated[Seconds, "Seconds to wait for money that other calls hold."] = 2

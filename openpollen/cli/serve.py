@@ -22,7 +22,7 @@ from openpollen.cli import doctor
 from openpollen.cli.supervisor import Supervisor, bind, write_server_file
 from openpollen.core.errors import ConfigError, GatewayError
 from openpollen.core.money import format_pollen
-from openpollen.ledger import reclaim
+from openpollen.ledger import reclaim, unbooked
 from openpollen.settings import Settings
 from openpollen.storage.database import Database
 
@@ -155,6 +155,8 @@ def banner(settings: Settings, catalog: Catalog, url: str, first: FirstStart | N
     registry = build_registry(settings, catalog, {**os.environ, "OPENPOLLEN_ENGINE_URL": "http://local"})
     for line in doctor.summary(registry, settings):
         say(f"  {line}")
+    if settings.ledger.durability == "off":
+        say(f"\n  {click.style(unbooked.WARNING, fg='red', bold=True)}\n")
     if first is None:
         say("  keys: polli admin key create --user NAME --name N   sign-in: polli admin login-link NAME\n")
         return
