@@ -56,6 +56,7 @@ from openpollen.settings import Settings
 from openpollen.storage.blobs import Blobs
 from openpollen.storage.cache import Cache
 from openpollen.storage.database import Connection, Database
+from openpollen.storage.deliveries import Deliveries
 from openpollen.storage.idempotency import Idempotency
 from openpollen.storage.jobs import Jobs
 from openpollen.web import account as pages
@@ -123,7 +124,7 @@ class Worker:
     def __init__(self, settings: Settings, catalog: Catalog, env: Mapping[str, str], url: str) -> None:
         name = worker_name(instance(settings.data), os.getpid())
         self.settings = settings
-        self.database = Database.open(settings.data)
+        self.database = Database.open(settings.data, settings.storage.database_url)
         blobs = Blobs(settings.data / "blobs")
         self.client = Client()
         generation = settings.generation
@@ -169,12 +170,12 @@ class Worker:
         )
         prompts = Prompts(registry, adapters(), upstream, settings)
         self.cache = Cache(self.database, blobs, seconds=generation.cache_ttl_s)
-        self.delivery = Cache(self.database, blobs, seconds=86_400)
-        self.repeats = Idempotency(self.database, blobs)
-        answers = Answers(self.cache, self.delivery, self.repeats)
+        self.deliveries = Deliveries(self.database, blobs, name)
+        self.repeats = Idempotency(self.database, blobs, name)
+        answers = Answers(self.cache, self.deliveries, self.repeats)
         self.jobs = VideoJobs(Jobs(self.database, name), self.pipeline, prompts, self.store)
         authentication = Authentication(Authenticator(self.database), settings.server.trusted_proxies)
-        calls = Calls(authentication, self.pipeline, answers, prompts, generation.max_body)
+        self._calls = calls = Calls(authentication, self.pipeline, answers, prompts, self.jobs, generation.max_body)
         sources = Sources(guard, generation.fetch_max_bytes, generation.fetch_timeout_s)
         text, audio = TextApi(calls), AudioApi(calls)
         images = ImagesApi(calls, sources, self.store, self.media_url)
@@ -201,15 +202,21 @@ class Worker:
     async def start(self) -> None:
         """Begins the tidying; called when the event loop runs."""
         self.wallet.start()
+        self.jobs.begin()
         if isinstance(self.wallet, Unbooked):
             log.warning(WARNING)
         self._sweeper = asyncio.create_task(self._sweep())
 
+    def break_off(self) -> None:
+        """Streams that are cancelled after this end with an error event: the server stops."""
+        self._calls.stop()
+
     async def stop(self) -> None:
-        """Ends jobs and tasks, writes what is queued, closes every connection."""
+        """Hands jobs over, ends tasks, writes what is queued, closes every connection."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._calls.end()
         await self.jobs.stop()
         await self.wallet.stop()
         await self.client.close()
@@ -218,11 +225,11 @@ class Worker:
     async def _sweep(self) -> None:
         while True:
             for tidy in (
-                self.jobs.end_orphans,
                 self.wallet.sweep,
                 self.store.sweep,
                 self.cache.sweep,
                 self.repeats.sweep,
+                self.deliveries.sweep,
                 self.limiter.sweep,
             ):
                 try:

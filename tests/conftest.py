@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import postgres
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,18 @@ def models_dir() -> Path:
     folder = weights.models_folder()
     subprocess.run([sys.executable, "-m", "openpollen", "models", "pull", "--quiet"], check=True, env=os.environ)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """An embedded PostgreSQL, started when the first test asks for it."""
+    with postgres.server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: postgres.Server) -> Iterator[str]:
+    """A fresh database with this version's tables."""
+    url = postgres_server.fresh()
+    yield url
+    postgres_server.drop(url)

@@ -2,42 +2,60 @@
 
 It is no part of the program, and its answers say what they are: texts call themselves fake, pictures are one colour,
 sounds are a tone. What happens is chosen by the name of the model asked for (see ``MODES``).
-It keeps a log of the requests and a bill: what it would charge for, so that a test can compare it with the ledger.
+It keeps a log of the requests and a bill: what it would charge for, so that a test can compare it with the ledger. It
+bills a 2xx answer from its head on: of a text what it wrote before the connection ended, of anything else the whole,
+and a job when it is done. Where it reports no usage, its tokenizer counts: 4 bytes are a token, of the text and of the
+JSON of the messages.
 
     with FakeProvider() as fake:                 # listens on 127.0.0.1, in a thread of its own
         fake.base_url                            # http://127.0.0.1:PORT/v1
         fake.requests[-1].json["model"], fake.bill
+        gate = fake.gate("frame")                # a ``step`` model now stops before each frame: gate.reached(), gate.go()
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from dataclasses import dataclass
 from typing import Any, Self
 
+from tests.fakegate import Cut, Gate, Gone
 from tests.fakewire import (
     PROMPT_TOKENS,
     SLOW,
+    STEP_TEXT,
     TEXT,
     WORDS,
     Part,
     Recorded,
     answer,
+    body_of,
     chat_answer,
     error_answer,
+    head_length,
+    heard_seconds,
     image_answer,
+    is_stepped,
     job_state,
+    mode_of,
     parse_form,
     picture,
     pieces,
+    prompt_tokens,
     read_request,
     refusal,
+    text_of,
+    thirds,
+    tokens,
     tone,
     transcription_answer,
+    usage_of,
 )
 
-__all__ = ["MODES", "PROMPT_TOKENS", "SLOW", "TEXT", "Charge", "FakeProvider", "Part", "Recorded", "parse_form"]
+__all__ = ["MODES", "PROMPT_TOKENS", "SLOW", "STEP_TEXT", "TEXT", "WORDS", "Charge", "FakeProvider", "Part", "Recorded"]
+__all__ += ["parse_form"]
 
 #: Mode (the model's name, or its part behind the last ``/``) -> what happens. Any other name works normally.
 MODES = {
@@ -62,8 +80,12 @@ MODES = {
     "bytes": "sends a stream one byte at a time",
     "never": "never answers",
     "resets": "resets the connection instead of answering",
+    "url-gone": "image: answers with the address of a picture that is not there",
     "job-fails": "video: the job fails",
     "job-refused": "video: the job fails for its content",
+    "step": "stops at the gates that a test has set: frame (before the head and each event of a stream), part (before "
+    "the head and each third of a whole answer), submit, poll and content (of a job, whose state the test sets)",
+    "step-MODE": "the same in another mode",
 }
 
 
@@ -75,7 +97,7 @@ class Charge:
     model: str
     input_tokens: int = 0
     output_tokens: int = 0
-    units: int = 0
+    units: float = 0
 
 
 class Reset(Exception):
@@ -91,6 +113,8 @@ class FakeProvider:
         self.connections = 0
         self.jobs: dict[str, dict[str, Any]] = {}
         self.film = b"\0\0\0\x18ftypmp42fake video of no frames"  # a test may put a real one here
+        self.busy = 0  # requests that are being answered
+        self._gates: dict[str, Gate] = {}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fake provider", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -109,6 +133,22 @@ class FakeProvider:
         self.requests.clear()
         self.bill.clear()
         self.connections = 0
+        for gate in self._gates.values():
+            gate.open()
+        self._gates.clear()
+
+    def gate(self, name: str) -> Gate:
+        """Sets a gate: from now on models of the mode ``step`` stop there."""
+        assert self._loop is not None
+        self._gates[name] = Gate(self._loop)
+        return self._gates[name]
+
+    def finish(self, job_id: str) -> None:
+        """Ends the work on a job of the mode ``step``, and bills it unless it was cancelled."""
+        job = self.jobs[job_id]
+        if job["status"] in ("queued", "in_progress"):
+            job["status"] = "completed"
+            self.bill.append(Charge("videos", job["mode"], units=float(job["fields"]["seconds"])))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -148,16 +188,23 @@ class FakeProvider:
         try:
             while (request := await read_request(reader)) is not None:
                 self.requests.append(request)
-                await self._answer(request, writer)
-        except Reset:
+                self.busy += 1
+                gone: asyncio.Future[None] = asyncio.ensure_future(_gone(reader))
+                try:
+                    await self._answer(request, Wire(writer, gone, self._gates if is_stepped(request) else {}))
+                finally:
+                    gone.cancel()
+                    await asyncio.wait({gone})
+                    self.busy -= 1
+        except (Reset, Cut):
             writer.transport.abort()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (Gone, ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
 
-    async def _answer(self, request: Recorded, writer: asyncio.StreamWriter) -> None:
-        mode = request.model.rpartition("/")[2]
+    async def _answer(self, request: Recorded, wire: Wire) -> None:
+        mode = mode_of(request)
         if mode == "never":
             await asyncio.sleep(3600)
         if mode == "resets":
@@ -165,89 +212,175 @@ class FakeProvider:
         if mode == "slow":
             await asyncio.sleep(SLOW)
         if (refused := refusal(mode, request)) is not None:
-            writer.write(refused)
+            await wire.write(refused)
+            if b" 200 " in refused[:20]:
+                self._charge("chat", request, prompt_tokens(request), tokens(len(body_of(refused))))
         elif mode == "cut" and not request.json.get("stream"):
-            writer.write(
-                b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{"id": "chat'
+            start = b'{"id": "chat'
+            await wire.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n" + start
             )
-            await writer.drain()
+            self._charge("chat", request, prompt_tokens(request), tokens(len(start)))
             raise Reset
         else:
-            await self._serve_path(request, mode, writer)
-        await writer.drain()
+            await self._serve_path(request, mode, wire)
 
-    async def _serve_path(self, request: Recorded, mode: str, writer: asyncio.StreamWriter) -> None:
+    async def _serve_path(self, request: Recorded, mode: str, wire: Wire) -> None:
         path = request.path.removeprefix("/v1")
         if path == "/chat/completions":
             if request.json.get("stream") and mode != "json-for-stream":
-                await self._stream(request, mode, writer)
+                await self._stream(request, mode, wire)
             else:
-                writer.write(answer(200, chat_answer(request, mode)))
-                self._charge("chat", request, PROMPT_TOKENS, len(WORDS))
+                await self._chat(request, mode, wire)
         elif path == "/images/generations":
             count = int(request.json.get("n", 1))
-            writer.write(
-                answer(200, image_answer(request.json.get("size", "1024x1024"), count, self._picture_url(request)))
-            )
-            self._charge("images", request, units=count)
+            image = image_answer(request.json.get("size", "1024x1024"), count, self._picture_url(request, mode))
+            await self._whole(answer(200, image), Charge("images", request.model, units=count), wire)
         elif path == "/images/edits":
-            writer.write(answer(200, image_answer("64x64", 1, None)))
-            self._charge("edits", request, units=1)
+            await self._whole(
+                answer(200, image_answer("64x64", 1, None)), Charge("edits", request.model, units=1), wire
+            )
         elif path == "/picture.png":
-            writer.write(answer(200, picture(8, 8), "image/png"))
+            await wire.write(answer(200, picture(8, 8), "image/png"))
         elif path == "/audio/speech":
-            writer.write(answer(200, tone(0.2), "audio/wav"))
-            self._charge("speech", request, units=len(str(request.json.get("input", ""))))
+            spoken = Charge("speech", request.model, units=len(str(request.json.get("input", ""))))
+            await self._whole(answer(200, tone(0.2), "audio/wav"), spoken, wire)
         elif path == "/audio/transcriptions":
-            writer.write(answer(200, transcription_answer(request)))
-            self._charge("transcriptions", request, units=1)
+            heard = Charge("transcriptions", request.model, units=heard_seconds(request))
+            await self._whole(answer(200, transcription_answer(request)), heard, wire)
         elif path == "/models":
-            writer.write(answer(200, {"object": "list", "data": [{"id": "ok", "object": "model", "created": 1}]}))
+            await wire.write(answer(200, {"object": "list", "data": [{"id": "ok", "object": "model", "created": 1}]}))
         elif path == "/videos" or path.startswith("/videos/"):
-            writer.write(self._videos(request, path))
+            await self._videos(request, path, wire)
         else:
-            writer.write(error_answer(404, f"no such path: {request.path}", "not_found"))
+            await wire.write(error_answer(404, f"no such path: {request.path}", "not_found"))
 
-    async def _stream(self, request: Recorded, mode: str, writer: asyncio.StreamWriter) -> None:
+    async def _chat(self, request: Recorded, mode: str, wire: Wire) -> None:
+        """A whole chat answer. Cut in its body, it is billed by what was written of it."""
+        whole = chat_answer(request, mode)
+        written = 0
+        try:
+            for part in thirds(answer(200, whole)) if wire.stepped("part") else [answer(200, whole)]:
+                await wire.write(part, "part")
+                written += len(part)
+        finally:
+            body = written - head_length(answer(200, whole))
+            if written == len(answer(200, whole)):
+                self._charge("chat", request, *usage_of(request))
+            elif written:
+                self._charge("chat", request, prompt_tokens(request), tokens(body))
+
+    async def _whole(self, data: bytes, charge: Charge, wire: Wire) -> None:
+        """Any other whole answer, billed from its head on."""
+        begun = False
+        try:
+            for part in thirds(data) if wire.stepped("part") else [data]:
+                await wire.write(part, "part")
+                begun = True
+        finally:
+            if begun:
+                self.bill.append(charge)
+
+    async def _stream(self, request: Recorded, mode: str, wire: Wire) -> None:
         head = (
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
         )
-        writer.write(head)
-        sent = 0
-        async for piece in pieces(request, mode):
-            for part in [piece[i : i + 1] for i in range(len(piece))] if mode == "bytes" else [piece]:
-                writer.write(b"%x\r\n%b\r\n" % (len(part), part))
-            await writer.drain()
-            sent += 1
-            if mode == "cut" and sent == 3:
-                writer.write(b'400\r\ndata: {"id": "c", "choi')
-                await writer.drain()
-                raise Reset
-        writer.write(b"0\r\n\r\n")
-        self._charge("chat", request, PROMPT_TOKENS, len(WORDS))
+        begun, sent, text = False, 0, 0
+        try:
+            await wire.write(head, "frame")
+            begun = True
+            async for piece, said in pieces(request, mode):
+                for part in [piece[i : i + 1] for i in range(len(piece))] if mode == "bytes" else [piece]:
+                    await wire.write(b"%x\r\n%b\r\n" % (len(part), part), "frame")
+                sent, text = sent + 1, text + said
+                if mode == "cut" and sent == 3:
+                    await wire.write(b'400\r\ndata: {"id": "c", "choi')
+                    raise Reset
+            await wire.write(b"0\r\n\r\n")
+        finally:
+            whole = text == len(text_of(request).encode()) and mode != "error-frame"
+            if whole:
+                self._charge("chat", request, *usage_of(request))
+            elif begun:
+                self._charge("chat", request, prompt_tokens(request), tokens(text))
 
-    def _videos(self, request: Recorded, path: str) -> bytes:
+    async def _videos(self, request: Recorded, path: str, wire: Wire) -> None:
         job_id = path.removeprefix("/videos").strip("/").partition("/")[0]
         if request.method == "POST":
-            fields = {part.name: part.data.decode("utf-8", "replace") for part in request.form} | request.json
-            job_id = f"video_{len(self.jobs) + 1}"
-            mode = request.model.rpartition("/")[2]
-            self.jobs[job_id] = {"polls": 0, "mode": mode, "fields": fields}
-            return answer(200, {"id": job_id, "object": "video", "status": "queued", "progress": 0, "model": mode})
+            await self._submit(request, wire)
+            return
         job = self.jobs.get(job_id)
-        if job is None:
-            return error_answer(404, "no such video", "not_found")
+        if job is None or job["status"] == "deleted":
+            await wire.write(error_answer(404, "no such video", "not_found"))
+            return
+        if job["stepped"]:
+            wire.gates = self._gates
         if request.method == "DELETE":
-            del self.jobs[job_id]
-            return answer(200, {"id": job_id, "object": "video.deleted", "deleted": True})
-        if path.endswith("/content"):
-            self.bill.append(Charge("videos", job["mode"], units=1))
-            return answer(200, self.film, "video/mp4")
-        job["polls"] += 1
-        return answer(200, {"id": job_id, "object": "video"} | job_state(job["mode"], job["polls"]))
+            job["status"] = "deleted"
+            await wire.write(answer(200, {"id": job_id, "object": "video.deleted", "deleted": True}))
+        elif path.endswith("/content"):
+            film = answer(200, self.film, "video/mp4")
+            for part in thirds(film) if wire.stepped("content") else [film]:
+                await wire.write(part, "content")
+        else:
+            await self._poll(job_id, job, wire)
 
-    def _picture_url(self, request: Recorded) -> str | None:
+    async def _submit(self, request: Recorded, wire: Wire) -> None:
+        """A job begins when its host could say so: one whose client is gone by then is never worked on."""
+        fields = {part.name: part.data.decode("utf-8", "replace") for part in request.form} | request.json
+        job_id = f"video_{len(self.jobs) + 1}"
+        mode = mode_of(request)
+        told = {"id": job_id, "object": "video", "status": "queued", "progress": 0, "model": mode}
+        await wire.stop("submit")
+        job = {"polls": 0, "mode": mode, "fields": fields, "status": "queued", "stepped": is_stepped(request)}
+        self.jobs[job_id] = job
+        await wire.write(answer(200, told))
+
+    async def _poll(self, job_id: str, job: dict[str, Any], wire: Wire) -> None:
+        if job["stepped"]:
+            progress = {"queued": 0, "in_progress": 40, "completed": 100}.get(job["status"], 0)
+            state = {"status": job["status"], "progress": progress}
+        else:
+            job["polls"] += 1
+            state = job_state(job["mode"], job["polls"])
+            if state["status"] == "completed" and job["status"] == "queued":
+                self.finish(job_id)
+        await wire.write(answer(200, {"id": job_id, "object": "video"} | state), "poll")
+
+    def _picture_url(self, request: Recorded, mode: str) -> str | None:
+        if mode == "url-gone":
+            return f"{self.origin}/v1/gone.png"
         return f"{self.origin}/v1/picture.png" if request.json.get("response_format") == "url" else None
 
-    def _charge(self, operation: str, request: Recorded, into: int = 0, out: int = 0, units: int = 0) -> None:
-        self.bill.append(Charge(operation, request.model, into, out, units))
+    def _charge(self, operation: str, request: Recorded, into: int = 0, out: int = 0) -> None:
+        self.bill.append(Charge(operation, request.model, into, out))
+
+
+class Wire:
+    """Where an answer is written, and the gates on the way. Raises Gone when the other side is gone."""
+
+    def __init__(self, writer: asyncio.StreamWriter, gone: asyncio.Future[None], gates: dict[str, Gate]) -> None:
+        self.gates = gates
+        self._writer = writer
+        self._gone = gone
+
+    def stepped(self, name: str) -> bool:
+        return name in self.gates
+
+    async def stop(self, gate: str) -> None:
+        """Waits at a gate, if there is one of this name."""
+        if gate in self.gates:
+            await self.gates[gate].stop(self._gone)
+        if self._gone.done():
+            raise Gone
+
+    async def write(self, data: bytes, gate: str = "") -> None:
+        await self.stop(gate)
+        self._writer.write(data)
+        await self._writer.drain()
+
+
+async def _gone(reader: asyncio.StreamReader) -> None:
+    """Returns when the other side has ended the connection."""
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read(1) == b"", "a second request came before the answer to the first"

@@ -15,10 +15,14 @@ from dataclasses import dataclass, field
 from email.parser import BytesParser
 from typing import Any
 
+import msgspec
+
 TEXT = "This is a fake answer: žluť, 漢字, 🙂."
 SLOW = 0.4
 PROMPT_TOKENS = 12
 WORDS = TEXT.split(" ")
+#: What models that are stepped through say: a character is a byte, so that any count of one is one of the other.
+STEP_TEXT = "A fake answer, word by word."
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,63 @@ class Part:
     filename: str | None
     content_type: str | None
     data: bytes
+
+
+def mode_of(request: Recorded) -> str:
+    mode = request.model.rpartition("/")[2]
+    return mode.removeprefix("step-") if is_stepped(request) else mode
+
+
+def is_stepped(request: Recorded) -> bool:
+    mode = request.model.rpartition("/")[2]
+    return mode == "step" or mode.startswith("step-")
+
+
+def tokens(length: int) -> int:
+    """The tokenizer: 4 bytes are a token."""
+    return -(-length // 4)
+
+
+def prompt_tokens(request: Recorded) -> int:
+    """Tokens of the messages as they came."""
+    messages = msgspec.json.decode(request.body, type=dict[str, msgspec.Raw]).get("messages", msgspec.Raw(b""))
+    return tokens(len(bytes(messages)))
+
+
+def text_of(request: Recorded) -> str:
+    return STEP_TEXT if is_stepped(request) else TEXT
+
+
+def usage_of(request: Recorded, said: str | None = None) -> tuple[int, int]:
+    """Tokens of the prompt and of what was said so far, which is all unless it is given."""
+    if is_stepped(request):
+        return prompt_tokens(request), tokens(len((STEP_TEXT if said is None else said).encode()))
+    return PROMPT_TOKENS, len(WORDS) if said is None else len(said.split(" "))
+
+
+def heard_seconds(request: Recorded) -> float:
+    """Length of the recording of a transcription request where it is a WAV file; anything else passes for a second."""
+    data = next(part.data for part in request.form if part.name == "file")
+    try:
+        with wave.open(io.BytesIO(data)) as file:
+            return file.getnframes() / file.getframerate()
+    except (wave.Error, EOFError):
+        return 1.0
+
+
+def head_length(data: bytes) -> int:
+    return data.index(b"\r\n\r\n") + 4
+
+
+def body_of(data: bytes) -> bytes:
+    return data[head_length(data) :]
+
+
+def thirds(data: bytes) -> list[bytes]:
+    """An answer as its head and three pieces of its body."""
+    head, body = data[: head_length(data)], body_of(data)
+    first, second = len(body) // 3, 2 * len(body) // 3
+    return [head, body[:first], body[first:second], body[second:]]
 
 
 async def read_request(reader: asyncio.StreamReader) -> Recorded | None:
@@ -100,7 +161,7 @@ def error_answer(status: int, message: str, code: str, extra: str = "") -> bytes
 
 def chat_answer(request: Recorded, mode: str) -> dict[str, Any]:
     """A whole chat completion; with ``tools`` and a forced choice it calls the first tool."""
-    message: dict[str, Any] = {"role": "assistant", "content": TEXT}
+    message: dict[str, Any] = {"role": "assistant", "content": text_of(request)}
     finish = "stop"
     if request.json.get("tools") and request.json.get("tool_choice") not in (None, "auto", "none"):
         name = request.json["tools"][0]["function"]["name"]
@@ -111,7 +172,7 @@ def chat_answer(request: Recorded, mode: str) -> dict[str, Any]:
     if mode == "zero-usage":
         out["usage"] = _usage(0, 0)
     elif mode != "no-usage":
-        out["usage"] = _usage(PROMPT_TOKENS, len(WORDS))
+        out["usage"] = _usage(*usage_of(request))
     return out
 
 
@@ -182,8 +243,8 @@ def refusal(mode: str, request: Recorded) -> bytes | None:
     return None
 
 
-async def pieces(request: Recorded, mode: str) -> AsyncIterator[bytes]:
-    """The events of a stream, one at a time."""
+async def pieces(request: Recorded, mode: str) -> AsyncIterator[tuple[bytes, int]]:
+    """The events of a stream, one at a time, and how many bytes of text each says."""
     base = {"id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1764000000, "model": request.model}
     wanted = bool((request.json.get("stream_options") or {}).get("include_usage")) and mode != "no-usage"
 
@@ -193,21 +254,24 @@ async def pieces(request: Recorded, mode: str) -> AsyncIterator[bytes]:
             b"data: " + json.dumps(base | {"choices": choices, "usage": usage}, ensure_ascii=False).encode() + b"\n\n"
         )
 
-    yield piece({"role": "assistant", "content": ""})
-    for number, word in enumerate(WORDS, 1):
-        usage = _usage(PROMPT_TOKENS, number) if mode == "double-usage" else None
-        yield piece({"content": word if number == 1 else f" {word}"}, usage=usage)
+    yield piece({"role": "assistant", "content": ""}), 0
+    words = text_of(request).split(" ")
+    for number, word in enumerate(words, 1):
+        usage = _usage(*usage_of(request, " ".join(words[:number]))) if mode == "double-usage" else None
+        text = word if number == 1 else f" {word}"
+        yield piece({"content": text}, usage=usage), len(text.encode())
         if mode == "slow-stream":
             await asyncio.sleep(SLOW)
         if mode == "error-frame" and number == 2:
-            yield b'data: {"error": {"message": "fake error in a stream", "type": "server_error", "code": "fake"}}\n\n'
+            error = b'{"error": {"message": "fake error in a stream", "type": "server_error", "code": "fake"}}'
+            yield b"data: " + error + b"\n\n", 0
             return
-    full = _usage(PROMPT_TOKENS, len(WORDS))
-    yield piece({}, "stop", full if mode == "late-usage" else None)
+    full = _usage(*usage_of(request))
+    yield piece({}, "stop", full if mode == "late-usage" else None), 0
     if wanted and mode != "late-usage":
-        yield piece(None, usage=_usage(0, 0) if mode in ("zero-usage", "double-usage") else full)
+        yield piece(None, usage=_usage(0, 0) if mode in ("zero-usage", "double-usage") else full), 0
     if mode != "no-done":
-        yield b"data: [DONE]\n\n"
+        yield b"data: [DONE]\n\n", 0
 
 
 def job_state(mode: str, polls: int) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.fakeprovider import MODES, PROMPT_TOKENS
+from collections.abc import Iterable
+
+from tests.fakeprovider import MODES, PROMPT_TOKENS, Charge
 from tests.fakewire import WORDS
 
 KEY = "lab-secret-4711"
@@ -11,6 +13,9 @@ INPUT, OUTPUT = 1_000, 5_000
 #: What one whole answer of the lab's chat costs, in nano-pollen.
 ANSWER = PROMPT_TOKENS * INPUT + len(WORDS) * OUTPUT
 IMAGE, SECOND, HEARD, CHARACTER = 30_000_000, 20_000_000, 100_000, 10_000
+
+#: Modes that ``lab-step-MODE`` goes through step by step.
+STEPPED = ("ok", "no-usage", "zero-usage", "late-usage", "double-usage")
 
 _CHAT = '{ input_token = "1.00", output_token = "5.00", per = 1_000_000 }'
 
@@ -33,6 +38,12 @@ price = {price}
 """
 
 
+def owed(bill: Iterable[Charge]) -> int:
+    """What the pretended host's bill comes to, in nano-pollen."""
+    units = {"images": IMAGE, "edits": IMAGE, "speech": CHARACTER, "transcriptions": HEARD, "videos": SECOND, "chat": 0}
+    return sum(c.input_tokens * INPUT + c.output_tokens * OUTPUT + round(c.units * units[c.operation]) for c in bill)
+
+
 def operator_file(base_url: str, settings: str = "") -> str:
     """The file. ``lab-NAME`` leads to the fake provider's mode of that name; see ``tests.fakeprovider.MODES``."""
     parts = [
@@ -51,11 +62,18 @@ def operator_file(base_url: str, settings: str = "") -> str:
         model("lab-video-refused", '"video"', "job-refused", '{ second = "0.02" }'),
         model("lab-image-refused", '"image"', "content-policy", '{ image = "0.03" }'),
         model("lab-image-slow", '"image"', "slow", '{ image = "0.03" }'),
+        model("lab-image-url-gone", '"image"', "url-gone", '{ image = "0.03" }'),
+        model("lab-step-image", '"image", "edit"', "step-picture", '{ image = "0.03" }'),
+        model("lab-step-speech", '"speech"', "step-voice", '{ character = "10.00", per = 1_000_000 }'),
+        model("lab-step-ears", '"transcription"', "step-ears", '{ second = "0.0001" }'),
+        model("lab-step-video", '"video"', "step-film", '{ second = "0.02" }'),
         model("lab-image-fails", '"image"', "error-500", '{ image = "0.03" }'),
     ]
-    modes = [mode for mode in MODES if mode not in ("error-NNN", "job-fails", "job-refused")]
+    modes = [mode for mode in MODES if mode not in ("error-NNN", "job-fails", "job-refused", "step", "step-MODE")]
     errors = [f"error-{status}" for status in (400, 401, 402, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503, 504)]
     parts += [chat_model(f"lab-{mode}", mode) for mode in [*modes, *errors]]
+    parts += [chat_model(f"lab-step-{mode}", f"step-{mode}") for mode in STEPPED]
+    parts.append(_two_routes("lab-vain-first", "lab", "ok", first_model="garbage"))
     parts.append(_two_routes("lab-second-chance", "gone", "ok"))
     parts.append(_two_routes("lab-falls-back", "lab", "ok", first_model="error-500"))
     parts.append(_two_routes("lab-no-way-back", "lab", "ok", first_model="content-policy"))

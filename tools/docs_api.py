@@ -58,6 +58,7 @@ _MEANING = {
     "CONFLICT": "It exists already, or its state forbids this.",
     "PAYLOAD_TOO_LARGE": "The body or file is larger than a setting allows.",
     "UNSUPPORTED_MEDIA_TYPE": "The body's content type is not one of those that the endpoint reads.",
+    "RANGE_NOT_SATISFIABLE": "The range asked for lies outside the file; `content-range` tells its length.",
     "MISDIRECTED_REQUEST": "The Host is not one of this server's; see `server.allowed_hosts`.",
     "UNPROCESSABLE_ENTITY": "Understood and refused: content, or an edit that the engine cannot make.",
     "RATE_LIMITED": "Too much at once. `Retry-After` says when.",

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from msgspec import Struct
 from sqlalchemy import text
 
+from openpollen.accounts import audit
 from openpollen.accounts.keys import NewKey, create_key
 from openpollen.accounts.login import create_link
 from openpollen.accounts.permissions import SCOPES
 from openpollen.accounts.users import User, create_user, list_users
-from openpollen.core.money import NANO
+from openpollen.core.money import NANO, format_pollen
 from openpollen.ledger.credit import grant
 from openpollen.storage.database import Connection, Database
 
@@ -46,8 +47,11 @@ def _make(connection: Connection, name: str, tier: str, welcome: int) -> FirstSt
     free = next(wanted for wanted in _numbered(name) if wanted.lower() not in taken)
     user = create_user(connection, free, tier=tier, role="admin")
     if welcome:
-        grant(connection, user.id, welcome, "pack", "welcome", "system")
-    _, value = create_key(connection, user.id, NewKey(name="first key", scopes=SCOPES, created_via="first-start"))
+        grant(connection, user.id, welcome, "pack", "welcome", audit.SYSTEM)
+        amount = format_pollen(welcome)
+        audit.note(connection, audit.SYSTEM, "credit.grant", user.id, amount=amount, bucket="pack", reason="welcome")
+    wanted = NewKey(name="first key", scopes=SCOPES, created_via="first-start")
+    _, value = create_key(connection, user.id, wanted, actor=audit.SYSTEM)
     return FirstStart(user, value, create_link(connection, user.id))
 
 

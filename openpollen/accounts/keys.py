@@ -14,13 +14,14 @@ from typing import Any
 from msgspec import Struct, json
 from sqlalchemy import Row, delete, func, insert, select
 
+from openpollen.accounts import audit
 from openpollen.accounts.permissions import CONSENT, SCOPES, Caller
 from openpollen.accounts.users import User, bump_keys, get_user
 from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.ids import KeyType, hash_key, new_id, new_key
-from openpollen.core.money import parse_pollen
-from openpollen.ledger.entries import KeyBudget, Period
+from openpollen.core.money import format_pollen, parse_pollen
 from openpollen.ledger.credit import remaining
+from openpollen.ledger.entries import KeyBudget, Period
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import api_keys, revisions
 
@@ -88,11 +89,12 @@ class NewKey(Struct, frozen=True, kw_only=True):
 
 
 def create_key(
-    connection: Connection, user_id: str, wanted: NewKey, *, parent: Caller | None = None
+    connection: Connection, user_id: str, wanted: NewKey, *, parent: Caller | None = None, actor: str | None = None
 ) -> tuple[Key, str]:
     """Makes a key of a user and returns it with its full value, which cannot be read again when it is a secret one.
 
     With a ``parent`` the new key is its child: it inherits app and attribution, and never carries ``keys``.
+    ``actor`` is who does it, for the audit trail; without one it is the owner.
     Raises BadRequest for what cannot be a key, Conflict when the user has too many.
     """
     _check(wanted)
@@ -127,6 +129,7 @@ def create_key(
     )
     connection.execute(insert(api_keys).values(_columns(key)))
     bump_keys(connection)
+    audit.note(connection, actor or user_id, "key.create", user_id, **_told(key))
     return key, value
 
 
@@ -164,7 +167,9 @@ def with_remaining(connection: Connection, keys: Sequence[Key]) -> list[tuple[Ke
     return [(key, None if key.budget is None else remaining(connection, key.budget)) for key in keys]
 
 
-def revoke_key(connection: Connection, key_id: str, *, caller: Caller | None = None) -> list[str]:
+def revoke_key(
+    connection: Connection, key_id: str, *, caller: Caller | None = None, actor: str | None = None
+) -> list[str]:
     """Removes a key and every key below it, and returns their ids. Workers notice within a second.
 
     Raises NotFound for an unknown key and for one that the caller may not reach, BadRequest for the calling key itself.
@@ -184,6 +189,9 @@ def revoke_key(connection: Connection, key_id: str, *, caller: Caller | None = N
     for member in reversed(family):
         connection.execute(delete(api_keys).where(api_keys.c.id == member))
     bump_keys(connection)
+    by = {} if caller is None else {"by_key": caller.key_id}
+    who = actor or (audit.SYSTEM if caller is None else caller.user.id)
+    audit.note(connection, who, "key.revoke", key.user_id, key=key.id, name=key.name, revoked=family, **by)
     return family
 
 
@@ -268,6 +276,16 @@ def _ancestors(keys: dict[str, Key], key: Key) -> tuple[str, ...]:
     while (parent := keys[chain[-1]].parent_id) is not None:
         chain.append(parent)
     return tuple(chain)
+
+
+def _told(key: Key) -> dict[str, Any]:
+    """What the audit trail tells of a new key; never its value."""
+    told: dict[str, Any] = {"key": key.id, "name": key.name, "type": key.type, "via": key.created_via}
+    if key.parent_id is not None:
+        told["by_key"] = key.parent_id
+    if key.budget_limit is not None:
+        told["budget"] = format_pollen(key.budget_limit)
+    return told | {name: list(getattr(key, name)) for name in ("models", "scopes") if getattr(key, name)}
 
 
 def _columns(key: Key) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from sqlalchemy import text
 from openpollen.accounts.users import User
 from openpollen.core.errors import BadRequest
 from openpollen.core.money import NANO
-from openpollen.ledger.entries import iso
 from openpollen.ledger.credit import refill
+from openpollen.ledger.entries import iso
 from openpollen.storage.database import Connection, Database
 
 _HOUR_MS = 3_600_000

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from sqlalchemy import Row, func, insert, or_, select, text, update
 
+from openpollen.accounts import audit
 from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.ids import new_id
 from openpollen.storage.database import Connection
@@ -39,8 +40,9 @@ def create_user(
     github: str | None = None,
     image: str | None = None,
     role: Literal["user", "admin"] = "user",
+    actor: str = audit.SYSTEM,
 ) -> User:
-    """Makes an account. Raises BadRequest for a name that cannot be one, Conflict for one that is taken."""
+    """Makes an account; ``actor`` is who does it, for the audit trail. Raises BadRequest for a name that cannot be one, Conflict for one that is taken."""
     name = name.strip()
     if not 0 < len(name) <= _NAME_LENGTH or not name.isprintable():
         raise BadRequest(f"A user name has 1 to {_NAME_LENGTH} printable characters.")
@@ -52,6 +54,7 @@ def create_user(
         raise Conflict(f"A user named {name!r} exists already. Choose another name.", reason="name_taken")
     user = User(new_id("usr"), name, email, github, image, tier, role, int(time.time() * 1000))
     connection.execute(insert(users).values({column.name: getattr(user, column.name) for column in users.columns}))
+    audit.note(connection, actor, "user.create", user.id, name=name, tier=tier, role=role)
     return user
 
 
@@ -77,17 +80,28 @@ def list_users(connection: Connection) -> list[User]:
     return [_user(row) for row in connection.execute(select(users).order_by(users.c.created_at, users.c.id))]
 
 
-def set_banned(connection: Connection, user_id: str, banned: bool) -> None:
-    """Shuts an account, or opens it again. Its keys stop (or work) within a second on every worker."""
+def set_banned(connection: Connection, user_id: str, banned: bool, *, actor: str = audit.SYSTEM, why: str = "") -> User:
+    """Shuts an account, or opens it again, and returns it. Its keys stop (or work) within a second on every worker."""
+    user = get_user(connection, user_id)
+    if banned == (user.banned_at is not None):
+        return user
     at = int(time.time() * 1000) if banned else None
     connection.execute(update(users).where(users.c.id == user_id).values(banned_at=at))
     bump_keys(connection)
+    audit.note(connection, actor, "user.ban" if banned else "user.unban", user_id, **({"why": why} if why else {}))
+    return get_user(connection, user_id)
 
 
-def set_tier(connection: Connection, user_id: str, tier: str) -> None:
-    """Moves an account to another tier."""
+def set_tier(connection: Connection, user_id: str, tier: str, *, actor: str = audit.SYSTEM) -> User:
+    """Moves an account to another tier and returns it. The new refill counts from the next full hour on, or at once
+    for an account that had none this hour."""
+    before = get_user(connection, user_id)
+    if before.tier == tier:
+        return before
     connection.execute(update(users).where(users.c.id == user_id).values(tier=tier))
     bump_keys(connection)
+    audit.note(connection, actor, "user.tier", user_id, before=before.tier, after=tier)
+    return get_user(connection, user_id)
 
 
 def bump_keys(connection: Connection) -> None:

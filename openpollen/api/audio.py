@@ -31,6 +31,7 @@ from openpollen.generation.measure import audio_seconds
 from openpollen.storage.answers import Answer
 
 _OURS = frozenset({"input", "model", "max_cost", "no-cache", "safe", "stream_format", "stream"})
+_LISTS = ("timestamp_granularities", "include", "known_speaker_names", "known_speaker_references")
 _MAX_AUDIO = 25 * 1024 * 1024
 
 
@@ -58,17 +59,24 @@ class AudioApi:
         if content_kind(exchange) != "form":
             raise BadRequest("Send the recording as multipart/form-data, in the field file.")
         form = await read_form(exchange, _MAX_AUDIO + 1024 * 1024)
-        values = {**form.fields, "timestamp_granularities": form.lists.get("timestamp_granularities")}
+        lists = {name: form.lists.get(name) for name in _LISTS}
+        values = {**form.fields, **lists}
         params, sent = parse(TranscriptionParams, values)
         if params.stream:
             raise invalid("stream", "transcriptions are not streamed; leave it out")
+        if params.include:
+            raise invalid("include", "transcripts come without log probabilities; leave it out")
+        if params.known_speaker_names or params.known_speaker_references:
+            raise invalid("known_speaker_names", "speakers are not told apart; leave them out")
+        wanted = params.timestamp_granularities or []
+        if "word" in wanted and params.response_format != "verbose_json":
+            raise invalid("timestamp_granularities", "words have times in response_format verbose_json only")
         resolved = self._calls.registry.resolve(params.model, "transcriptions")
         file = next(iter(form.files.get("file", ())), None)
         if file is None or not file.data:
             raise invalid("file", "is required: the recording, as a file of the form")
         seconds = await asyncio.to_thread(audio_seconds, file.data)
         limits.check_audio_length(seconds, resolved.model)
-        wanted = params.timestamp_granularities or []
         request = TranscriptionRequest(
             file=_named(file),
             heard_ms=round(seconds * 1000),
@@ -85,7 +93,7 @@ class AudioApi:
             model=resolved.model,
             request=request,
             sent=sent - _OURS - {"response_format", "timestamp_granularities"},
-            shape=params.response_format,
+            shape=" ".join([params.response_format, *sorted(set(wanted))]),
             refresh=params.no_cache,
             max_cost=parse_max_cost(exchange, params.max_cost),
             safe=params.safe,
@@ -153,7 +161,8 @@ async def _transcript(call: Call, result: Result) -> Answer:
     request = call.request
     assert isinstance(request, TranscriptionRequest)
     heard = msgspec.structs.replace(heard, duration=request.heard_ms / 1000)
-    match call.shape:
+    form, *wanted = call.shape.split()
+    match form:
         case "text":
             return Answer(200, "text/plain; charset=utf-8", subtitles.to_text(heard).encode())
         case "srt":
@@ -161,7 +170,7 @@ async def _transcript(call: Call, result: Result) -> Answer:
         case "vtt":
             return Answer(200, "text/vtt; charset=utf-8", subtitles.to_vtt(heard).encode())
         case "verbose_json":
-            return Answer(200, "application/json", msgspec.json.encode(subtitles.to_verbose_json(heard)))
+            return Answer(200, "application/json", msgspec.json.encode(subtitles.to_verbose_json(heard, wanted=wanted)))
         case _:
             return Answer(200, "application/json", msgspec.json.encode(subtitles.to_json(heard)))
 

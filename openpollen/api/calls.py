@@ -28,6 +28,7 @@ from openpollen.core.money import format_pollen, parse_pollen
 from openpollen.generation.admit import Admission
 from openpollen.generation.answers import Answers, Repeat
 from openpollen.generation.call import Call, Request, Result
+from openpollen.generation.jobs import VideoJobs
 from openpollen.generation.prompt import Prompts
 from openpollen.generation.service import Pipeline
 from openpollen.generation.stream import DONE, ChatStream
@@ -48,6 +49,7 @@ class Calls:
         pipeline: Pipeline,
         answers: Answers,
         prompts: Prompts,
+        films: VideoJobs,
         max_body: int,
     ) -> None:
         self.authentication = authentication
@@ -55,7 +57,19 @@ class Calls:
         self.max_body = max_body
         self._answers = answers
         self._prompts = prompts
+        self._films = films
         self._background: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Tells streams that a cancellation from now on is the server's stop, and no client's leaving."""
+        self._stopping = True
+
+    async def end(self) -> None:
+        """Ends what is still made: films go on as jobs of another worker, all else is released."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
 
     @property
     def registry(self) -> Registry:
@@ -111,21 +125,20 @@ class Calls:
             headers = {"x-model-used": admission.served_by.name, **admission.attempts[0].told, **call.headers}
             await exchange.head(200, _media_type(call), None, headers)
             return
-        repeat = await self._answers.begin(call, admission, key)
+        finishes = call.finishes(admission.free)
+        begun = self._answers.begin(call, admission, key)
+        repeat = await (exchange.unless_gone(begun) if finishes else begun)
         if repeat.answer is not None:
-            await self._send(exchange, repeat.answer)
-            return
-        if repeat.running is not None:
-            answer = await self._finish(exchange, call, repeat, repeat.running)
-            answer = structs.replace(answer, headers={**answer.headers, "x-delivered-again": "true"})
-        elif call.finishes(admission.free):
+            answer = repeat.answer
+        elif finishes:
             task = asyncio.create_task(self._make(call, admission, shape, repeat))
-            answer = await self._finish(exchange, call, repeat, task)
+            answer = await self._finish(exchange, repeat, task)
         elif admission.local:
             answer = await exchange.unless_gone(self._make(call, admission, shape, repeat))  # frees an engine
         else:
             answer = await self._make(call, admission, shape, repeat)
         await self._send(exchange, answer)
+        await self._answers.delivered(repeat)
 
     async def stream(self, exchange: Exchange, call: Call) -> None:
         """Answers a chat as server-sent events."""
@@ -144,18 +157,26 @@ class Calls:
             raise
         headers = {"cache-control": "no-cache", "x-model-used": opened.served_by, **call.headers}
         if not repeat.kept:
-            await exchange.stream(opened.events(), _EVENTS, headers)
+            try:
+                await exchange.stream(opened.events(lambda: self._stopping), _EVENTS, headers)
+            finally:
+                opened.close()
             return
         sent: list[bytes] = []
 
         async def keep() -> None:
+            if not opened.charged:
+                await asyncio.shield(self._answers.failed(repeat))
+                return
             whole = sent[-1:] == [DONE] and not opened.failed
             answer = Answer(200, _EVENTS, b"".join(sent), headers)
             await asyncio.shield(self._answers.done(call, repeat, answer, cache=whole))
 
         try:
-            await exchange.stream(_copied(opened.events(), sent, keep), _EVENTS, headers)
+            events = opened.events(lambda: self._stopping)
+            await exchange.stream(_copied(events, sent, keep), _EVENTS, headers)
         finally:
+            opened.close()
             if sent[-1:] != [DONE]:
                 await keep()
 
@@ -177,16 +198,21 @@ class Calls:
                 await self._prompts.check_prompt(call, admission)
             if call.enhance:
                 await self._enhance(call)
-            check = self._prompts.check_result if call.safe else None
-            result = await self.pipeline.run(call, admission, check=check)
+            if _is_film(call) and not admission.free:
+                result = await self._film(call, admission, repeat)
+            else:
+                check = self._prompts.check_result if call.safe else None
+                result = await self.pipeline.run(call, admission, check)
             answer = await shape(call, result)
-        except BaseException:
-            await asyncio.shield(self._answers.failed(repeat))
+        except BaseException as fault:
+            # A film goes on when this worker stops: whoever asks again gets it.
+            if not (self._stopping and isinstance(fault, asyncio.CancelledError) and _is_film(call)):
+                await asyncio.shield(self._answers.failed(repeat))
             raise
         headers = {
             "x-model-used": result.served_by,
             **result.usage.headers(),
-            "x-pollen-cost": format_pollen(result.cost),
+            "x-pollen-cost": "0" if repeat.again else format_pollen(result.cost),
             "cache-control": "private",
             "vary": "Authorization",
             **call.headers,
@@ -194,9 +220,16 @@ class Calls:
         }
         if repeat.cache_key:
             headers["x-cache"] = "MISS"
+        if repeat.again:
+            headers["x-delivered-again"] = "true"
         answer = structs.replace(answer, headers=headers)
         await self._answers.done(call, repeat, answer, cache=True)
         return answer
+
+    async def _film(self, call: Call, admission: Admission, repeat: Repeat) -> Result:
+        """A paid film: of the job that a request before this one began, else of a new one."""
+        job = await self._films.of_request(repeat.job) if repeat.job else None
+        return await (self._films.make(call, admission) if job is None else self._films.wait(job))
 
     async def _enhance(self, call: Call) -> None:
         request = call.request
@@ -206,14 +239,14 @@ class Calls:
                 call.revised_prompt = rewritten
                 call.request = structs.replace(request, prompt=rewritten)
 
-    async def _finish(self, exchange: Exchange, call: Call, repeat: Repeat, task: asyncio.Task[Answer]) -> Answer:
+    async def _finish(self, exchange: Exchange, repeat: Repeat, task: asyncio.Task[Answer]) -> Answer:
         """The answer of paid work, which goes on when the client leaves and is then kept for it."""
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         try:
             return await exchange.unless_gone(asyncio.shield(task))
         except ClientGone:
-            self._answers.lost(call, repeat, task)
+            await self._answers.lost(repeat, task)
             raise
 
     @staticmethod
@@ -231,6 +264,10 @@ async def _copied(
             if event == DONE:
                 await keep()
             yield event
+
+
+def _is_film(call: Call) -> bool:
+    return isinstance(call.request, VideoRequest)
 
 
 def _media_type(call: Call) -> str:

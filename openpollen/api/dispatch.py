@@ -91,9 +91,9 @@ class Application:
         except asyncio.CancelledError:
             # The server stops and could not wait any longer; whatever was held has been settled on the way here.
             log.info("%s cut off by the stop: %s %s", exchange.id, exchange.method, exchange.path)
-            await self._fail(
-                exchange, ServiceUnavailable("The server is stopping; send the request again.", retry_after=5)
-            )
+            if not exchange.started:
+                fault = ServiceUnavailable("The server is stopping; send the request again.", retry_after=5)
+                await self._fail(exchange, fault)
         except ClientGone:
             log.debug("%s client gone: %s %s", exchange.id, exchange.method, exchange.path)
         except GatewayError as error:

@@ -124,6 +124,10 @@ class Exchange:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             raise ClientGone
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)  # a stream may still say how it ends
+            raise
         finally:
             watch.cancel()
             if not task.done():

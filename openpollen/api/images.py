@@ -40,6 +40,7 @@ _OURS = frozenset(
         "nofeed",
         "private",
         "output_format",
+        "images",
     }
 )
 _RENAMED = {"aspectRatio": "aspect_ratio", "seconds": "duration", "background": "transparent"}
@@ -92,6 +93,7 @@ class ImagesApi:
     ) -> Call:
         """The call that a GET asks for: a picture, or a video when the model makes videos. Raises BadRequest."""
         params, sent = parse(ImageParams, {"seed": 0, **values})
+        refuse_stream(params)
         if params.seed == 0:
             sent -= {"seed"}  # the default of these routes
         prompt = checked_prompt(params.prompt or "")
@@ -108,19 +110,24 @@ class ImagesApi:
         self, exchange: Exchange, caller: Caller, values: Mapping[str, Any], endpoint: Endpoint, form: Form
     ) -> Call:
         """The call that a POST asks for. Raises BadRequest."""
+        if values.get("images") is not None:  # OpenAI's name for them in JSON
+            values = {"image": values["images"], **{key: item for key, item in values.items() if item is not None}}
         params, sent = parse(ImageParams, values)
+        refuse_stream(params)
         if endpoint == "edits" and params.image is None and not form.files.get("image"):
             raise invalid("image", "is required: a picture to edit, as a file, a URL or a data URI")
         if params.prompt is None:
             raise invalid("prompt", "is required: a description of the picture")
         if params.n != 1:
             raise invalid("n", "only one picture is made per call; send the request again for another")
+        if _transparent(params) and params.output_format == "jpeg":
+            raise invalid("output_format", "a JPEG cannot be transparent; ask for png, or leave transparent out")
         prompt = checked_prompt(params.prompt)
         resolved = self._calls.registry.resolve(params.model, endpoint)
         images = await self._sources.images(params.image, form.files.get("image", ()))
         if endpoint == "edits" and not images:
             raise invalid("image", "is empty: give a picture to edit, as a file, a URL or a data URI")
-        masks = await self._sources.images(params.mask, form.files.get("mask", ()))
+        masks = await self._sources.images(params.mask, form.files.get("mask", ()), "mask")
         output = "png" if _transparent(params) or params.output_format is None else params.output_format
         if output == "webp":
             raise invalid("output_format", "expected png or jpeg")
@@ -188,6 +195,14 @@ class ImagesApi:
             },
         }
         return Answer(200, "application/json", msgspec.json.encode(body))
+
+
+def refuse_stream(params: ImageParams) -> None:
+    """Raises BadRequest for pictures or films that are to come in pieces."""
+    if params.stream:
+        raise invalid("stream", "pictures and videos are sent whole; leave it out")
+    if params.partial_images:
+        raise invalid("partial_images", "pictures are sent whole; leave it out")
 
 
 def checked_prompt(prompt: str) -> str:

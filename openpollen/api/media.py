@@ -8,10 +8,11 @@ import re
 from typing import Any
 
 from openpollen.api.auth import Authentication
+from openpollen.api.errors import envelope
 from openpollen.api.exchange import Exchange
 from openpollen.api.form import read_form
 from openpollen.api.params import decode_object, invalid
-from openpollen.core.errors import BadRequest
+from openpollen.core.errors import BadRequest, RangeNotSatisfiable
 from openpollen.media.sniff import is_inline
 from openpollen.media.store import MediaStore, Stored
 
@@ -56,13 +57,17 @@ class MediaApi:
         if exchange.method == "HEAD":
             await exchange.head(200, _shown_type(stored), stored.size, headers)
             return
-        span = _span(exchange.headers.get("range", ""), len(data))
+        # Bytes of another version must not be joined to what the client has (RFC 9110 13.1.5).
+        same = exchange.headers.get("if-range", headers["etag"]).strip() == headers["etag"]
+        span = _span(exchange.headers.get("range", ""), len(data)) if same else None
         if span is None:
             await exchange.answer(200, data, _shown_type(stored), headers)
             return
         start, end = span
         if start >= len(data):
-            await exchange.answer(416, b"", _shown_type(stored), {**headers, "content-range": f"bytes */{len(data)}"})
+            fault = RangeNotSatisfiable(f"range: the file has {len(data):,} bytes; ask for some of these.")
+            told = {"cache-control": "no-store", "content-range": f"bytes */{len(data)}"}
+            await exchange.json(416, envelope(fault, exchange.id), told)
             return
         headers["content-range"] = f"bytes {start}-{end - 1}/{len(data)}"
         await exchange.answer(206, data[start:end], _shown_type(stored), headers)

@@ -64,6 +64,7 @@ class ChatParams(Struct):
     modalities: list[Literal["text", "audio"]] | None = None
     audio: dict[str, Any] | None = None
     stream_options: dict[str, Any] | None = None
+    service_tier: str | None = None
     system: str | None = None
     json: bool = False
     jsonMode: bool = False  # noqa: N815 - the wire's name
@@ -103,12 +104,15 @@ class ImageParams(Struct):
     height: Side | None = None
     size: str | None = None
     n: int = 1
+    stream: bool = False
+    partial_images: Annotated[int, Meta(ge=0, le=3)] = 0
     seed: Seed | None = None
     enhance: bool = False
     negative_prompt: str = ""
     safe: bool = False
     quality: Literal["low", "medium", "high", "hd", "standard", "auto"] = "medium"
     image: Any = None
+    images: Any = None
     mask: Any = None
     transparent: bool = False
     background: Literal["transparent", "opaque", "auto"] | None = None
@@ -122,6 +126,10 @@ class ImageParams(Struct):
     resolution: str | None = None
     response_format: Literal["url", "b64_json"] | None = None
     output_format: Literal["png", "jpeg", "webp"] | None = None
+    output_compression: Annotated[int, Meta(ge=0, le=100)] = 100
+    moderation: Literal["low", "auto"] = "auto"
+    style: Literal["vivid", "natural"] = "vivid"
+    input_fidelity: Literal["low", "high"] = "low"
     nologo: bool = False
     private: bool = False
     nofeed: bool = False
@@ -158,6 +166,10 @@ class TranscriptionParams(Struct):
     response_format: Literal["json", "text", "verbose_json", "srt", "vtt"] = "json"
     temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
     timestamp_granularities: list[Literal["word", "segment"]] | None = None
+    include: list[str] | None = None
+    known_speaker_names: list[str] | None = None
+    known_speaker_references: list[str] | None = None
+    chunking_strategy: str | dict[str, Any] = "auto"
     stream: bool = False
     safe: bool = False
     max_cost: str | None = None

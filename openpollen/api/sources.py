@@ -23,27 +23,28 @@ class Sources:
         self._max_bytes = max_bytes
         self._seconds = seconds
 
-    async def images(self, value: Any, files: Iterable[Asset] = ()) -> tuple[Asset, ...]:
-        """All pictures of a parameter, in order: those of the form first. Raises BadRequest that names the fault."""
-        found = [_checked(asset, "image") for asset in files]
-        found += [await self._one(address) for address in _addresses(value)]
+    async def images(self, value: Any, files: Iterable[Asset] = (), name: str = "image") -> tuple[Asset, ...]:
+        """All pictures of the parameter ``name``, in order: those of the form first. Raises BadRequest that names it and
+        the fault."""
+        found = [_checked(asset, name) for asset in files]
+        found += [await self._one(address, name) for address in _addresses(value, name)]
         if len(found) > _MAX_IMAGES:
-            raise BadRequest(f"image: at most {_MAX_IMAGES} pictures are taken; {len(found)} were given.")
+            raise BadRequest(f"{name}: at most {_MAX_IMAGES} pictures are taken; {len(found)} were given.")
         return tuple(found)
 
-    async def _one(self, address: str) -> Asset:
+    async def _one(self, address: str, name: str) -> Asset:
         if address[:5].lower() == "data:":
             data = parse_data_uri(address, max_bytes=self._max_bytes).data
-            return _checked(Asset(data, sniff(data)), "image")
+            return _checked(Asset(data, sniff(data)), name)
         if not re.match(r"https?://", address, re.IGNORECASE):
             raise BadRequest(
-                f"image: {address[:80]!r} is not an address; give http(s) URLs or data URIs, percent-encoded, several "
+                f"{name}: {address[:80]!r} is not an address; give http(s) URLs or data URIs, percent-encoded, several "
                 "separated by |."
             )
         return await self._guard.fetch_public(address, max_bytes=self._max_bytes, timeout=self._seconds)
 
 
-def _addresses(value: Any) -> list[str]:
+def _addresses(value: Any, field: str) -> list[str]:
     """The addresses in a parameter: text, several in one text, a list, or ``{image_url}`` objects."""
     if value is None or value == "":
         return []
@@ -51,13 +52,15 @@ def _addresses(value: Any) -> list[str]:
         text = value.strip()
         return [text] if text[:5].lower() == "data:" else [part.strip() for part in _SPLIT.split(text) if part.strip()]
     if isinstance(value, list):
-        return [address for item in cast(list[Any], value) for address in _addresses(item)]
+        return [address for item in cast(list[Any], value) for address in _addresses(item, field)]
     if isinstance(value, dict):
         entry = cast(dict[str, Any], value)
         for name in ("image_url", "url"):
             if name in entry:
-                return _addresses(entry[name])
-    raise BadRequest("image: give a URL, a data URI, a list of them, or objects with image_url.")
+                return _addresses(entry[name], field)
+        if "file_id" in entry:
+            raise BadRequest(f"{field}: files by id are not kept here; give the address in image_url, or a data URI.")
+    raise BadRequest(f"{field}: give a URL, a data URI, a list of them, or objects with image_url.")
 
 
 def _checked(asset: Asset, name: str) -> Asset:

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from openpollen.accounts.permissions import Caller
 from openpollen.api.calls import Calls, Shape, parse_max_cost
 from openpollen.api.exchange import Exchange
-from openpollen.api.params import ChatParams, TextParams, from_validation, invalid, parse, too_deep
+from openpollen.api.params import ChatParams, Message, TextParams, from_validation, invalid, parse, too_deep
 from openpollen.catalog.registry import Endpoint, Resolved
 from openpollen.core.chat import ChatAnswer, ChatRequest
 from openpollen.core.errors import BadGateway, BadRequest
@@ -46,14 +46,19 @@ class TextApi:
     def prepare(self, exchange: Exchange, caller: Caller, body: bytes) -> Call:
         """The call that a chat body asks for. Raises BadRequest."""
         fields, params, sent = read_chat(body)
+        for index, message in enumerate(params.messages):
+            _check_content(index, message)
         if params.n != 1:
             raise invalid("n", "only one choice is made; send the request again for another")
         resolved = self._calls.registry.resolve(params.model, "chat")
         fields = _with_system({name: value for name, value in fields.items() if name not in _OURS}, params.system)
         if params.json or params.jsonMode:
             fields.setdefault("response_format", Raw(b'{"type":"json_object"}'))
-        # Names that no host knows are ignored (rule 6).
-        return self._call(exchange, caller, resolved, "chat", fields, params, sent & CHAT_FIELDS, params.stream)
+        # Names that no host knows are ignored (rule 6). OpenAI's service tier, which none gets, is told.
+        heard = sent & CHAT_FIELDS
+        if params.service_tier not in (None, "auto", "default"):
+            heard |= {"service_tier"}
+        return self._call(exchange, caller, resolved, "chat", fields, params, heard, params.stream)
 
     async def text(self, exchange: Exchange) -> None:
         """GET /text/{prompt}: the bare text, or the same events as chat with ``stream=true``."""
@@ -146,6 +151,17 @@ def read_chat(body: bytes) -> tuple[dict[str, Raw], ChatParams, frozenset[str]]:
     except msgspec.ValidationError as fault:
         raise from_validation(fault) from None
     return fields, params, frozenset(fields)
+
+
+def _check_content(index: int, message: Message) -> None:
+    """Raises BadRequest for a message that says nothing: only an assistant's, which may call tools instead, can."""
+    content = message.content
+    if content is None and message.role != "assistant":
+        raise invalid(f"messages[{index}].content", f"is required in a message of the role {message.role}")
+    if isinstance(content, list):
+        for number, part in enumerate(content):
+            if part.get("type") == "text" and not isinstance(part.get("text"), str):
+                raise invalid(f"messages[{index}].content[{number}].text", "is required in a part of the type text")
 
 
 def _with_system(fields: dict[str, Raw], system: str | None) -> dict[str, Raw]:

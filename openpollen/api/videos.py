@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -9,11 +10,12 @@ import msgspec
 from openpollen.api.calls import Calls, idempotency_key, parse_max_cost
 from openpollen.api.exchange import Exchange
 from openpollen.api.form import Form, content_kind, read_form
-from openpollen.api.images import checked_prompt, video_names, video_request
+from openpollen.api.images import checked_prompt, refuse_stream, video_names, video_request
 from openpollen.api.params import ImageParams, decode_object, invalid, parse
 from openpollen.api.sources import Sources
 from openpollen.generation.answers import Answers
 from openpollen.generation.jobs import VideoJobs, shown
+from openpollen.media import thumbnail
 from openpollen.storage.answers import Answer
 
 _MAX_PAGE = 100
@@ -38,12 +40,16 @@ class VideosApi:
         else:
             values = decode_object(await exchange.body(self._calls.max_body))
         params, sent = parse(ImageParams, values)
+        refuse_stream(params)
+        if params.n != 1:
+            raise invalid("n", "one video is made per call; send the request again for another")
         if params.prompt is None:
             raise invalid("prompt", "is required: a description of the video")
         prompt = checked_prompt(params.prompt)
         resolved = self._calls.registry.resolve(params.model, "video")
         files = [*form.files.get("input_reference", ()), *form.files.get("image", ())]
-        images = await self._sources.images(values.get("input_reference") or params.image, files)
+        name = "input_reference" if values.get("input_reference") or form.files.get("input_reference") else "image"
+        images = await self._sources.images(values.get("input_reference") or params.image, files, name)
         call = self._calls.new(
             exchange,
             caller,
@@ -61,7 +67,8 @@ class VideosApi:
         repeat = await self._answers.begin(call, admission, idempotency_key(exchange), cached=False)
         if repeat.answer is None:
             try:
-                job = await self._jobs.start(call, admission)
+                job = await self._jobs.of_request(repeat.job) if repeat.job else None
+                job = job or await self._jobs.start(call, admission)
             except BaseException:
                 await self._answers.failed(repeat)
                 raise
@@ -72,7 +79,7 @@ class VideosApi:
         await exchange.answer(answer.status, answer.body, answer.media_type, answer.headers)
 
     async def list(self, exchange: Exchange) -> None:
-        """GET /v1/videos: the account's jobs, the newest first."""
+        """GET /v1/videos: the account's jobs, the newest first unless ``order=asc``."""
         caller = await self._calls.authentication.caller(exchange)
         try:
             limit = int(exchange.query.get("limit", "20"))
@@ -80,7 +87,11 @@ class VideosApi:
             limit = 0
         if not 1 <= limit <= _MAX_PAGE:
             raise invalid("limit", f"expected a whole number from 1 to {_MAX_PAGE}")
-        rows = await self._jobs.list(caller.user.id, limit + 1, exchange.query.get("after"))
+        order = exchange.query.get("order") or "desc"
+        if order not in ("asc", "desc"):
+            raise invalid("order", f"expected asc or desc, not {order[:40]!r}")
+        after = exchange.query.get("after")
+        rows = await self._jobs.list(caller.user.id, limit + 1, after, oldest=order == "asc")
         data = [shown(row) for row in rows[:limit]]
         body: dict[str, Any] = {"object": "list", "data": data, "has_more": len(rows) > limit}
         if data:
@@ -93,9 +104,14 @@ class VideosApi:
         await exchange.json(200, shown(await self._jobs.get(exchange.args["id"], caller.user.id)))
 
     async def content(self, exchange: Exchange) -> None:
-        """GET /v1/videos/{id}/content: the film."""
+        """GET /v1/videos/{id}/content: the film, or with ``variant=thumbnail`` its first frame."""
         caller = await self._calls.authentication.caller(exchange)
+        variant = exchange.query.get("variant") or "video"
+        if variant not in ("video", "thumbnail"):
+            raise invalid("variant", f"expected video or thumbnail, not {variant[:40]!r}")
         data, media_type = await self._jobs.content(exchange.args["id"], caller.user.id)
+        if variant == "thumbnail":
+            data, media_type = await asyncio.to_thread(thumbnail.first_frame, data), thumbnail.MIME
         await exchange.answer(200, data, media_type, {"cache-control": "private", "vary": "Authorization"})
 
     async def delete(self, exchange: Exchange) -> None:

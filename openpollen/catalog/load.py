@@ -66,6 +66,12 @@ def load(
             f"{config}: [engines] chat_model: {settings.engines.chat_model!r} is not a local chat model"
             + nearest(settings.engines.chat_model, chat)
         )
+    checker = settings.generation.safety_model
+    judges = {name for model in catalog.models if model.can(Capability.CHAT) for name in (model.name, *model.aliases)}
+    if checker and checker not in judges:
+        problems.append(
+            f"{config}: [generation] safety_model: {checker!r} is not a chat model{nearest(checker, judges)}"
+        )
     if problems:
         raise ConfigError(problems)
     return settings, catalog

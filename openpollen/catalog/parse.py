@@ -118,7 +118,9 @@ def parse_model(table: Table, where: str, problems: list[str]) -> Model | None:
     as_of = reader.take("as_of", str, "")
     routes = tuple(_route(item, where, problems) for item in _tables(reader, "routes"))
     variants = tuple(_variant(item, where, problems) for item in _tables(reader, "variants"))
-    rates = parse_rates(reader.raw("price"), f"{where} price", problems)
+    price = reader.raw("price")
+    of_route = any(route.get("price") is price for route in _tables(Reader(table, where, []), "routes"))
+    rates = parse_rates(price, f"{where} price", [] if of_route else problems)  # a route's faults are told with it
     model = Model(
         name=name,
         kind=kind,
@@ -169,6 +171,7 @@ def parse_rates(value: object, where: str, problems: list[str]) -> dict[Unit, Fr
             rates[unit] = Fraction(_amount(amount)) * NANO / (per if unit in PER_UNITS else 1)
         except ValueError as error:
             problems.append(f"{where}.{key}: {_show(amount)} is not allowed: {error}")
+            rates[unit] = Fraction(0)  # stated, if wrongly: it is not missing as well
     return rates
 
 

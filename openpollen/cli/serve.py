@@ -24,6 +24,7 @@ from openpollen.core.errors import ConfigError, GatewayError
 from openpollen.core.money import format_pollen
 from openpollen.ledger import reclaim, unbooked
 from openpollen.settings import Settings
+from openpollen.storage.abandon import abandon
 from openpollen.storage.database import Database
 
 
@@ -81,7 +82,9 @@ def _run(settings: Settings, catalog: Catalog, config: Path | None, overrides: d
     options = ["--url", url, "--overrides", json.dumps(overrides)]
     if config is not None:
         options += ["--config", str(config.absolute())]
-    supervisor = Supervisor(sock, engine_sock, server.workers, options, env, lambda pid: _reclaim(settings, pid))
+    supervisor = Supervisor(
+        sock, engine_sock, server.workers, options, env, lambda pid: _reclaim(settings, pid), server.drain_s
+    )
     supervisor.start()
     if supervisor.stopping:
         return
@@ -95,13 +98,13 @@ def _run(settings: Settings, catalog: Catalog, config: Path | None, overrides: d
 
 def _prepare(settings: Settings) -> FirstStart | None:
     """Opens the data folder once before the workers do: tables, the first account, and what a crash left behind."""
-    database = Database.open(settings.data)
+    database = Database.open(settings.data, settings.storage.database_url)
     try:
         accounts = settings.accounts
         first = bootstrap(
             database, name=accounts.admin_name, tier=settings.tiers.default, welcome=accounts.welcome_grant
         )
-        database.submit_sync(reclaim.run, reclaim.Reclaim(worker_name(instance(settings.data), "")))
+        _give_back(database, worker_name(instance(settings.data), ""))
         return first
     finally:
         database.close()
@@ -110,13 +113,19 @@ def _prepare(settings: Settings) -> FirstStart | None:
 def _reclaim(settings: Settings, pid: int) -> None:
     """Gives back what a dead worker held; its streams are over, its calls will not be answered."""
     try:
-        database = Database.open(settings.data)
+        database = Database.open(settings.data, settings.storage.database_url)
         try:
-            database.submit_sync(reclaim.run, reclaim.Reclaim(worker_name(instance(settings.data), pid)))
+            _give_back(database, worker_name(instance(settings.data), pid))
         finally:
             database.close()
     except GatewayError as fault:
         click.echo(f"polli: what the worker had leased comes back in some seconds: {fault.message}", err=True)
+
+
+def _give_back(database: Database, worker: str) -> None:
+    """Gives back what dead workers held, and lets others take up what they worked on."""
+    database.submit_sync(reclaim.run, reclaim.Reclaim(worker))
+    database.write_sync(lambda connection: abandon(connection, worker))
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -2,7 +2,7 @@
 
 The supervisor binds both sockets itself, so a restarted child serves the same address and no connection is refused
 while it starts. It restarts the dead with growing pauses, writes ``DATA/server.json`` when every worker is ready, and on
-SIGTERM or SIGINT lets the workers drain and stops within ten seconds.
+SIGTERM or SIGINT lets the workers drain (``drain_s``) and stops at most four seconds later.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-DRAIN_S = 8.0
+#: Seconds beyond ``drain_s`` after which a worker is killed, and the engine host after it.
+WORKER_GRACE_S, ENGINE_GRACE_S = 3.0, 1.0
 READY_S = 60.0
 #: glibc keeps what large bodies needed unless told otherwise: few arenas, and free memory above 1 MB goes back.
 _FRUGAL = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1048576", "MALLOC_MMAP_THRESHOLD_": "262144"}
@@ -66,7 +67,9 @@ class Supervisor:
         worker_options: list[str],
         env: dict[str, str],
         worker_died: Callable[[int], None],
+        drain_s: float,
     ) -> None:
+        self._drain_s = drain_s
         self._worker_died = worker_died
         self._ready_read, self._ready_write = os.pipe()
         os.set_blocking(self._ready_read, False)
@@ -131,7 +134,7 @@ class Supervisor:
     def stop(self) -> None:
         """SIGTERM to all, the workers first so that they can still use the engines; SIGKILL to what is left."""
         self._stopping = True
-        deadline = time.monotonic() + DRAIN_S
+        deadline = time.monotonic() + self._drain_s + WORKER_GRACE_S
         for group in (self._workers, self._engine):
             alive = [c.process for c in group if c.process and c.process.poll() is None]
             for process in alive:
@@ -142,7 +145,7 @@ class Supervisor:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-            deadline += 1.0
+            deadline += ENGINE_GRACE_S
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._stopping = True

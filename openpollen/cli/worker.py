@@ -8,6 +8,7 @@ import ctypes
 import gc
 import json
 import logging
+import math
 import os
 import signal
 import socket
@@ -17,24 +18,35 @@ from pathlib import Path
 import uvicorn
 
 from openpollen.api.protocol import EnvelopeProtocol
-from openpollen.app import build_worker
+from openpollen.app import Worker, build_worker
 from openpollen.core.errors import ConfigError, GatewayError
 
-_DRAIN_SECONDS = 6
 _BACKLOG_LIMIT = 4096
+#: Seconds that calls which were broken off may take to say so.
+_LAST_WORDS = 1
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, telling the supervisor when it is ready."""
+    """uvicorn, telling the supervisor when it is ready, and open streams when their time is over."""
 
-    def __init__(self, config: uvicorn.Config, ready: int) -> None:
+    def __init__(self, config: uvicorn.Config, worker: Worker, ready: int) -> None:
         super().__init__(config)
+        self._worker = worker
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             os.write(self._ready, b".")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().call_later(self._worker.settings.server.drain_s, self._break_off)
+        await super().shutdown(sockets)
+
+    def _break_off(self) -> None:
+        self._worker.break_off()
+        for task in list(self.server_state.tasks):
+            task.cancel()
 
 
 def main() -> None:
@@ -68,7 +80,7 @@ def main() -> None:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=math.ceil(worker.settings.server.drain_s) + _LAST_WORDS,
         limit_concurrency=_BACKLOG_LIMIT,
     )
     # What is loaded now stays: the collector need not look at it again, and may look less often at requests, whose
@@ -79,7 +91,7 @@ def main() -> None:
     # The ledger's writer hands its results over often and works briefly: it should not wait long for its turn.
     sys.setswitchinterval(0.0005)
     sock = socket.socket(fileno=options.fd)
-    server = _Server(config, options.ready)
+    server = _Server(config, worker, options.ready)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([sock]))
     if not server.started:

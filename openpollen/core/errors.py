@@ -6,7 +6,8 @@ GatewayError
  ├── PaymentRequired 402       ├── UnsupportedMediaType 415     ├── ServiceUnavailable 503
  ├── Forbidden 403             ├── MisdirectedRequest 421       └── GatewayTimeout 504
  ├── NotFound 404              ├── UnprocessableEntity 422
- └── MethodNotAllowed 405      └── RateLimited 429
+ ├── MethodNotAllowed 405      ├── RateLimited 429
+ └── RangeNotSatisfiable 416
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ class PayloadTooLarge(GatewayError):
 
 class UnsupportedMediaType(GatewayError):
     status, code = 415, "UNSUPPORTED_MEDIA_TYPE"
+
+
+class RangeNotSatisfiable(GatewayError):
+    status, code = 416, "RANGE_NOT_SATISFIABLE"
 
 
 class MisdirectedRequest(GatewayError):

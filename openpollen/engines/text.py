@@ -19,7 +19,7 @@ from openpollen.engines.base import CancelToken, Missing
 from openpollen.engines.gguf import read_header
 from openpollen.engines.llama import Chunk, Llama
 from openpollen.engines.text_answer import Answer
-from openpollen.engines.text_json import is_answer, json_grammar, json_instruction, wanted_schema
+from openpollen.engines.text_json import check_schema, is_answer, json_grammar, json_instruction, wanted_schema
 from openpollen.engines.text_request import (
     ChatBody,
     Function,
@@ -42,6 +42,10 @@ DEFAULT_TEMPERATURE = 0.5
 #: A name has at most 64 characters, and a token at least one.
 _NAME_TOKENS = 80
 _TIGHT_TOKENS = _ARGUMENT_TOKENS = 512
+#: Longest JSON answer of a small model when the caller gives no limit.
+_SMALL_JSON_TOKENS = 384
+#: Weights up to here are those of a small model, in bytes: some 250 million parameters of 8 bits.
+_SMALL_BYTES = 300 << 20
 
 
 class TextEngine:
@@ -57,6 +61,7 @@ class TextEngine:
         self.context_length = CONTEXT_LENGTH
         self._path = path or (lambda: weights.model_path(name))
         self._llama: Llama | None = None
+        self._small = False
 
     @property
     def memory_mb(self) -> int:
@@ -76,6 +81,7 @@ class TextEngine:
     def load(self) -> None:
         if self._llama is None:
             path = self._path()
+            self._small = path.stat().st_size <= _SMALL_BYTES
             header = read_header(path)
             trained = int(header.metadata.get(f"{header.architecture}.context_length", CONTEXT_LENGTH))
             self.context_length = min(CONTEXT_LENGTH, trained)
@@ -91,9 +97,12 @@ class TextEngine:
         """Answer an OpenAI chat completion body; see ``ChatEngine``. The last chunk emitted carries the usage."""
         body = read_body(request, self.name)
         messages = plain_messages(body.messages, self.name)
+        for schema in _schemas(body):
+            check_schema(schema)
         self.load()
         assert self._llama is not None
-        return _Conversation(self._llama, body, messages, token, Answer(self.name, emit), emit is not None).answer()
+        out = Answer(self.name, emit)
+        return _Conversation(self._llama, self._small, body, messages, token, out, emit is not None).answer()
 
 
 @dataclass
@@ -115,6 +124,7 @@ class _Conversation:
     """One request being answered."""
 
     llama: Llama
+    small: bool
     body: ChatBody
     messages: list[Message]
     token: CancelToken
@@ -135,23 +145,23 @@ class _Conversation:
     def _json(self, schema: dict[str, Any]) -> _Pass:
         """JSON that is whole. A streamed answer cannot be taken back, so only a whole one gets a second try."""
         prompt = with_instruction(self.messages, json_instruction(schema))
+        sampling = {**self._sampling(), "max_tokens": self._json_tokens}
         if self.streamed:
-            result = self._run(prompt, {**self._sampling(), **self._grammar(schema, tight=False)}, self.out.text)
+            result = self._run(prompt, self._constrained(sampling, schema), self.out.text)
             if not is_answer(result.text, schema):
                 raise self._unfinished()
         else:
-            result = self._whole_json(prompt, schema, self._sampling())
+            result = self._whole_json(prompt, schema, sampling)
             for delta, logprobs in result.pieces:
                 self.out.text(delta, logprobs)
         result.finish = "stop"  # it is whole, even if its last brace was also the last token allowed
         return result
 
     def _whole_json(self, prompt: list[Message], schema: dict[str, Any], sampling: dict[str, Any]) -> _Pass:
-        result = self._run(prompt, {**sampling, **self._grammar(schema, tight=False)})
+        result = self._run(prompt, self._constrained(sampling, schema))
         if not is_answer(result.text, schema):
-            tight = {**self._grammar(schema, tight=True), "temperature": 0}
-            tight["max_tokens"] = min(sampling["max_tokens"], _TIGHT_TOKENS)
-            result = self._run(prompt, {**sampling, **tight})
+            again = {**sampling, "temperature": 0, "max_tokens": min(sampling["max_tokens"], _TIGHT_TOKENS)}
+            result = self._run(prompt, self._constrained(again, schema, tight=True))
         if not is_answer(result.text, schema):
             raise self._unfinished()
         return result
@@ -239,12 +249,17 @@ class _Conversation:
             given["seed"] = body.seed % 0xFFFFFFFF  # the library's generator takes 32 bits, all ones means random
         return given
 
-    @staticmethod
-    def _grammar(schema: dict[str, Any], *, tight: bool) -> dict[str, Any]:
-        return {"grammar": json_grammar(schema, tight=tight), **_NO_THINKING}
+    @property
+    def _json_tokens(self) -> int:
+        return self.body.token_limit or (_SMALL_JSON_TOKENS if self.small else DEFAULT_ANSWER_TOKENS)
+
+    def _constrained(self, sampling: dict[str, Any], schema: dict[str, Any], *, tight: bool = False) -> dict[str, Any]:
+        """The sampling under the grammar of a schema, made so that the tokens allowed are enough for it."""
+        grammar = json_grammar(schema, sampling["max_tokens"], small=self.small, tight=tight)
+        return {**sampling, "grammar": grammar, **_NO_THINKING}
 
     def _unfinished(self) -> UnprocessableEntity:
-        limit = self.body.token_limit or DEFAULT_ANSWER_TOKENS
+        limit = self._json_tokens
         return UnprocessableEntity(
             f"The JSON was not complete within {limit} tokens. Raise max_tokens, or ask for a smaller answer.",
             reason="json_unfinished",
@@ -253,6 +268,13 @@ class _Conversation:
 
 _NO_THINKING: dict[str, Any] = {"chat_template_kwargs": {"enable_thinking": False}}
 _PLAIN: dict[str, Any] = {"temperature": 0, **_NO_THINKING}
+
+
+def _schemas(body: ChatBody) -> list[dict[str, Any]]:
+    """Every JSON schema that an answer to ``body`` may have to fit."""
+    asked = wanted_schema(body.response_format)
+    tools = body.tools or () if body.tool_choice != "none" else ()
+    return [*([asked] if asked else []), *(tool.function.parameters for tool in tools if tool.function.parameters)]
 
 
 def _usage(passes: list[_Pass]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Does a JSON value fit a JSON schema? Grammars steer a model; this is the check that its answer kept to the schema.
 
-Keywords: type, enum, const, properties, required, additionalProperties, items, prefixItems, minItems, maxItems,
+Keywords: type, enum, const, properties, required, additionalProperties, patternProperties, minProperties,
+maxProperties, items, prefixItems, minItems, maxItems,
 minLength, maxLength, pattern, minimum, maximum, exclusiveMinimum, exclusiveMaximum, anyOf, oneOf, allOf and local $ref.
 Others are notes, as JSON Schema has it.
 """
@@ -27,7 +28,7 @@ def fits(value: Any, schema: Any, root: Any = None) -> bool:
     if not isinstance(schema, dict):
         return schema is not False
     rules = cast("dict[str, Any]", schema)
-    if "$ref" in rules and not fits(value, _resolve(str(rules["$ref"]), root), root):
+    if "$ref" in rules and not fits(value, resolve(str(rules["$ref"]), root), root):
         return False
     kinds = cast("list[str]", rules["type"] if isinstance(rules.get("type"), list) else [rules.get("type")])
     if kinds != [None] and not any(_is(value, kind) for kind in kinds):
@@ -60,9 +61,18 @@ def _parts_fit(value: Any, rules: dict[str, Any], root: Any) -> bool:
 
 def _object_fits(value: dict[str, Any], rules: dict[str, Any], root: Any) -> bool:
     known = cast("dict[str, Any]", rules.get("properties", {}))
+    patterns = cast("dict[str, Any]", rules.get("patternProperties", {}))
     others = rules.get("additionalProperties", True)
-    return all(name in value for name in rules.get("required", [])) and all(
-        fits(item, known.get(name, others), root) for name, item in value.items()
+
+    def member_fits(name: str, item: Any) -> bool:
+        said = [schema for pattern, schema in patterns.items() if re.search(pattern, name)]
+        said += [known[name]] if name in known else []
+        return all(fits(item, schema, root) for schema in said or [others])
+
+    return (
+        all(name in value for name in rules.get("required", []))
+        and _within(len(value), rules, "minProperties", "maxProperties")
+        and all(member_fits(name, item) for name, item in value.items())
     )
 
 
@@ -86,7 +96,7 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, _CLASSES.get(kind, ()))
 
 
-def _resolve(reference: str, root: Any) -> Any:
+def resolve(reference: str, root: Any) -> Any:
     """The part of ``root`` that ``#/a/b`` names; ``False``, which nothing fits, when there is none."""
     node: Any = root
     for step in reference.lstrip("#").split("/")[1:]:

@@ -61,6 +61,11 @@ SOFT = VENDOR_FIELDS | frozenset(
         "prompt",
         "language",
         "metadata",
+        "moderation",
+        "service_tier",
+        "style",
+        "input_fidelity",
+        "chunking_strategy",
     }
 )
 #: Parameters that are ours alone or that every wire carries in its own way; no adapter is asked about them.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from msgspec import Struct, structs
 
@@ -19,24 +21,30 @@ from openpollen.generation.call import Call
 from openpollen.storage import idempotency
 from openpollen.storage.answers import Answer
 from openpollen.storage.cache import Cache
+from openpollen.storage.deliveries import Attended, Deliveries, Found
 from openpollen.storage.idempotency import Idempotency
 
 #: How long a repeat waits for the first request before it is told to come again, in seconds.
 _WAIT = 600.0
 _RENEW = 20.0
+#: How often one that took over looks whether the answer is there, in seconds.
+_LOOK = 0.1
+#: How long it may take until it is known here that a client has left, and until a dead worker's jobs are free.
+_MISSED, _MISSED_JOB = 0.05, 1.0
 #: Largest answer that is kept: above it a repeat makes it again.
 _MAX_KEPT = 64 * 1024 * 1024
 
 
 class Repeat(Struct):
-    """Where a call stands among its repeats. ``answer`` is set when nothing needs to be made, ``running`` when an earlier
-    caller left while the answer was made; ``identity`` when one that cannot be delivered is to be kept."""
+    """Where a call stands among its repeats. ``answer`` is set when nothing needs to be made, ``job`` when the job of the
+    request of that id makes it. ``delivery`` is the request id under which the answer is kept if it cannot be delivered."""
 
     answer: Answer | None = None
     ticket: idempotency.New | None = None
-    running: asyncio.Task[Answer] | None = None
     cache_key: str = ""
-    identity: str = ""
+    job: str = ""
+    delivery: str = ""
+    again: bool = False
 
     @property
     def kept(self) -> bool:
@@ -45,15 +53,14 @@ class Repeat(Struct):
 
 
 class Answers:
-    """The stores of kept answers. ``delivery`` keeps what could not be sent, apart from the cache of seeds."""
+    """The stores of kept answers."""
 
-    def __init__(self, cache: Cache, delivery: Cache, repeats: Idempotency) -> None:
+    def __init__(self, cache: Cache, deliveries: Deliveries, repeats: Idempotency) -> None:
         self._cache = cache
-        self._delivery = delivery
+        self._deliveries = deliveries
         self._repeats = repeats
         self._renewals: dict[str, asyncio.Task[None]] = {}
-        self._lost: dict[tuple[str, str], asyncio.Task[Answer]] = {}
-        self._keepers: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._keepers: set[asyncio.Task[None]] = set()
 
     async def begin(self, call: Call, admission: Admission, key: str | None, *, cached: bool = True) -> Repeat:
         """The kept answer to this call, or the right to make it. Raises Conflict for a key used with another request.
@@ -74,8 +81,7 @@ class Answers:
                             hit, {"x-cache": "HIT", "x-pollen-cost": "0", **admission.attempts[0].told}
                         )
             if cached and repeat.answer is None and key is None and call.finishes(admission.free):
-                repeat.identity = _digest(call.identity())
-                await self._take_over(repeat, (call.caller.key_id, repeat.identity))
+                await self._take_over(repeat, call)
         except BaseException:
             await self.failed(repeat)
             raise
@@ -96,49 +102,77 @@ class Answers:
     async def failed(self, repeat: Repeat) -> None:
         """Frees the key of a call that ended without a charge."""
         if repeat.ticket is not None:
-            self._stop_renewing(repeat.ticket)
+            self._stop_renewing(repeat.ticket.owner)
             await self._repeats.abandon(repeat.ticket)
+        await self.delivered(repeat)
 
-    def lost(self, call: Call, repeat: Repeat, work: asyncio.Task[Answer]) -> None:
+    async def delivered(self, repeat: Repeat) -> None:
+        """Ends the care for an answer that its client has, or that came to nothing."""
+        if repeat.delivery:
+            self._stop_renewing(repeat.delivery)
+            await self._deliveries.drop(repeat.delivery)
+
+    async def lost(self, repeat: Repeat, work: asyncio.Task[Answer]) -> None:
         """Keeps what is made for a client that left, for the next identical request of the same key; one that comes
         while it is still made takes over the waiting."""
-        if not repeat.identity:
+        if repeat.delivery:
+            await self._deliveries.left(repeat.delivery)
+            keeper = asyncio.create_task(self._keep(repeat, work))
+            self._keepers.add(keeper)
+            keeper.add_done_callback(self._keepers.discard)
+
+    async def _keep(self, repeat: Repeat, work: asyncio.Task[Answer]) -> None:
+        await asyncio.wait({work})
+        if not work.cancelled() and work.exception() is None:
+            await self._deliveries.finish(repeat.delivery, work.result())
+            self._stop_renewing(repeat.delivery)
+
+    async def _take_over(self, repeat: Repeat, call: Call) -> None:
+        """Gives the repeat what was made, or is still made, for a client that left; once. Else its own is noted."""
+        key_id, identity = call.caller.key_id, _digest(call.identity())
+        taken = await self._deliveries.take(key_id, identity)
+        patience = 0.0
+        while isinstance(taken, Attended) and patience < (_MISSED_JOB if taken.job else _MISSED):
+            # A client that comes again may be faster than the news that it had left, or that its worker has died.
+            await asyncio.sleep(_MISSED)
+            patience += _MISSED
+            taken = await self._deliveries.take(key_id, identity)
+        if not isinstance(taken, Found):
+            repeat.delivery = call.id
+            await self._deliveries.begin(key_id, identity, call.id)
+            self._renewals[call.id] = asyncio.create_task(self._renew(partial(self._deliveries.renew, call.id)))
             return
-        place = (call.caller.key_id, repeat.identity)
-        self._lost[place] = work
-
-        def made(_: asyncio.Task[Answer]) -> None:
-            if self._lost.get(place) is not work:
-                return  # somebody took it over
-            del self._lost[place]
-            if not repeat.cache_key and not work.cancelled() and work.exception() is None:
-                keeper = asyncio.create_task(self._delivery.put(*place, work.result()))
-                self._keepers[place] = keeper
-                keeper.add_done_callback(lambda _: self._keepers.pop(place, None))
-
-        work.add_done_callback(made)
-
-    async def _take_over(self, repeat: Repeat, place: tuple[str, str]) -> None:
-        """Gives the repeat what was made, or is still made, for a client that left; once."""
-        if place in self._keepers:
-            await asyncio.wait({self._keepers[place]})
-        kept = None if place in self._lost else await self._delivery.take(*place)
-        if kept is not None:
-            repeat.answer = _told(kept, {"x-delivered-again": "true", "x-pollen-cost": "0"})
-        else:
-            # Looked at after the store, for a client may come again before its leaving is noticed.
-            repeat.running = self._lost.pop(place, None)
+        repeat.delivery, repeat.again = taken.request_id, True
+        if taken.job:
+            repeat.job = taken.request_id
+            return
+        try:
+            found: object = taken
+            while isinstance(found, Found) and not found.job:
+                await asyncio.sleep(_LOOK)
+                found = await self._deliveries.answer(taken.request_id)
+        except BaseException:
+            await asyncio.shield(self._deliveries.left(taken.request_id))
+            raise
+        if isinstance(found, Answer):
+            repeat.answer = _told(found, {"x-delivered-again": "true", "x-pollen-cost": "0"})
+        elif isinstance(found, Found):
+            repeat.job = found.request_id
+        else:  # it came to nothing after all
+            repeat.delivery, repeat.again = "", False
+            await self._take_over(repeat, call)
 
     async def _repeat(self, call: Call, key: str) -> Repeat:
         body_hash = _digest(call.identity())
         deadline = time.monotonic() + _WAIT
         pause = 0.02
         while True:
-            begun = await self._repeats.begin(call.caller.user.id, call.endpoint, key, body_hash)
+            begun = await self._repeats.begin(call.caller.user.id, call.endpoint, key, body_hash, call.id)
             match begun:
                 case idempotency.New():
-                    self._renewals[begun.owner] = asyncio.create_task(self._renew(begun))
-                    return Repeat(ticket=begun)
+                    renewal = self._renew(partial(self._repeats.renew, begun))
+                    self._renewals[begun.owner] = asyncio.create_task(renewal)
+                    return Repeat(ticket=begun, job=begun.begun)
                 case idempotency.Replay():
                     return Repeat(answer=_told(begun.answer, {"idempotent-replayed": "true"}))
                 case idempotency.Conflict():
@@ -152,16 +186,16 @@ class Answers:
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, 0.5)
 
-    async def _renew(self, ticket: idempotency.New) -> None:
-        while await self._repeats.renew(ticket):
+    async def _renew(self, renew: Callable[[], Awaitable[bool]]) -> None:
+        while await renew():
             await asyncio.sleep(_RENEW)
 
     async def _finish(self, ticket: idempotency.New, answer: Answer) -> None:
-        self._stop_renewing(ticket)
+        self._stop_renewing(ticket.owner)
         await self._repeats.finish(ticket, answer)
 
-    def _stop_renewing(self, ticket: idempotency.New) -> None:
-        task = self._renewals.pop(ticket.owner, None)
+    def _stop_renewing(self, name: str) -> None:
+        task = self._renewals.pop(name, None)
         if task is not None:
             task.cancel()
 

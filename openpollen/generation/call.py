@@ -81,6 +81,18 @@ class Call:
 
 
 @dataclass(slots=True)
+class Heard:
+    """What a provider has answered to one attempt. ``parts`` are the pieces of a 2xx answer's body so far, ``None`` while
+    there is none: what was answered may be billed, even when nothing can be made of it (rule 28)."""
+
+    parts: list[bytes] | None = None
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.parts or ())
+
+
+@dataclass(slots=True)
 class Result:
     """What was made, measured, by which route, under which model name (``served_by``)."""
 

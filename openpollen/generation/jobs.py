@@ -1,31 +1,35 @@
-"""Videos as jobs (rule 19): a row that outlives the request, worked on by one worker, its result in the media store.
-
-A worker that stops leaves its jobs behind; they end as failed, nothing charged, when another finds them.
+"""Videos as jobs (rule 19): a row and, for paid ones, a stored hold that outlive the request and the worker. What callers
+ask of them; ``job_runner`` does the work.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
-from openpollen.core.assets import JobState, Media, VideoRequest
-from openpollen.core.errors import Conflict, GatewayError, InternalError
-from openpollen.core.money import format_pollen
-from openpollen.generation.admit import Admission, Attempt
-from openpollen.generation.call import Call
+from openpollen.core.assets import Asset, Media, VideoRequest
+from openpollen.core.errors import BadGateway, Conflict
+from openpollen.generation import order
+from openpollen.generation.admit import Admission
+from openpollen.generation.call import Call, Result
+from openpollen.generation.job_runner import Outcome, Runner, Work
+from openpollen.generation.order import Order
 from openpollen.generation.prompt import Prompts
 from openpollen.generation.service import Pipeline
+from openpollen.ledger.entries import HoldRequest
 from openpollen.media.store import MediaStore
 from openpollen.storage.jobs import JobRow, Jobs
 
-log = logging.getLogger("openpollen")
-
-KIND = "video"
+#: Jobs of the Videos API, and those that a GET waits for.
+KIND, WAITED = "video", "film"
 _STATUS = {"queued": "queued", "running": "in_progress", "done": "completed", "failed": "failed"}
+_LOOK_SECONDS = 0.2
+#: Seconds beyond a job's deadline in which whoever runs it surely ends it.
+_GRACE_SECONDS = 60.0
 
 
 class VideoJobs:
@@ -36,11 +40,11 @@ class VideoJobs:
         self._pipeline = pipeline
         self._prompts = prompts
         self._store = store
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._runner = Runner(jobs, pipeline, store)
 
-    async def start(self, call: Call, admission: Admission) -> JobRow:
-        """Stores a job and begins it. The call was admitted; money is held when its turn comes, and a refusal of it is
-        raised here, before the job exists."""
+    async def start(self, call: Call, admission: Admission, kind: str = KIND) -> JobRow:
+        """Stores a job and begins it: money is held and the provider has taken it when this returns. Raises GatewayError
+        when not; the job does not exist then and nothing is charged."""
         request = call.request
         assert isinstance(request, VideoRequest)
         if call.safe:
@@ -51,31 +55,51 @@ class VideoJobs:
             "seconds": f"{request.seconds:g}",
             "size": f"{request.width}x{request.height}",
         }
+        caller = call.caller
+        hold = HoldRequest(
+            call.id, caller.user.id, 0, caller.budgets, admission.paid_only, max_cost=call.max_cost, durable=True
+        )
+        work = Work(Order.of(call, admission), structs.replace(request, images=()), hold)
         text = msgspec.json.encode(described).decode()
-        job = await self._jobs.create(KIND, call.caller.user.id, call.caller.key_id, text, call.id)
-        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._run(job, call, admission, started))
-        self._tasks[job.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
-        await started
-        return job
+        row = await self._jobs.create(kind, caller.user.id, caller.key_id, text, call.id, order.encode(work))
+        await self._runner.start(row, work, call, admission)
+        return row
+
+    async def make(self, call: Call, admission: Admission) -> Result:
+        """A film, waited for. It is finished, paid and kept also when nobody waits any more. Raises GatewayError."""
+        return await self.wait(await self.start(call, admission, WAITED))
+
+    async def wait(self, row: JobRow) -> Result:
+        """The result of a job, whichever worker runs it. Raises GatewayError when it fails."""
+        deadline = asyncio.get_running_loop().time() + self._pipeline.job_seconds + _GRACE_SECONDS
+        while asyncio.get_running_loop().time() < deadline:
+            if not await self._runner.ended(row.id):
+                await asyncio.sleep(_LOOK_SECONDS)
+            row = await self._jobs.get(row.id, row.user_id)
+            if row.status == "failed":
+                raise self._runner.error(row.id) or BadGateway(row.error or "The video could not be made.")
+            if row.status == "done":
+                return await self._result(row)
+        raise BadGateway("The video did not come to its end.", reason="job_lost")
 
     async def get(self, job_id: str, user_id: str) -> JobRow:
         return await self._jobs.get(job_id, user_id)
 
-    async def list(self, user_id: str, limit: int, after: str | None) -> Sequence[JobRow]:
-        return await self._jobs.list(user_id, kind=KIND, limit=limit, after=after)
+    async def of_request(self, request_id: str) -> JobRow | None:
+        """The job that an earlier request began, for one that repeats it."""
+        return await self._jobs.of_request(request_id)
+
+    async def list(self, user_id: str, limit: int, after: str | None, *, oldest: bool = False) -> Sequence[JobRow]:
+        return await self._jobs.list(user_id, kind=KIND, limit=limit, after=after, oldest=oldest)
 
     async def delete(self, job_id: str, user_id: str) -> None:
-        """Stops an open job of this worker, or forgets a finished one. Raises NotFound, Conflict."""
-        job = await self._jobs.get(job_id, user_id)
-        task = self._tasks.get(job_id)
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        elif job.status in ("queued", "running"):
-            raise Conflict("The job is still running on another worker; delete it when it has ended.")
-        await self._jobs.delete(job_id, user_id)
+        """Forgets a job: a finished one at once, an open one as soon as whoever runs it has stopped it. Raises
+        NotFound."""
+        await self._jobs.get(job_id, user_id)
+        if not await self._jobs.cancel(job_id, user_id):
+            await self._jobs.delete(job_id, user_id)
+        else:
+            await self._runner.drop(job_id)
 
     async def content(self, job_id: str, user_id: str) -> tuple[bytes, str]:
         """The finished video and its media type. Raises NotFound, Conflict while it is not ready."""
@@ -85,53 +109,24 @@ class VideoJobs:
         stored, data = await self._store.get(job.media_id)
         return data, stored.content_type
 
+    def begin(self) -> None:
+        """Begins to keep this worker's jobs and to take up those of dead workers."""
+        self._runner.begin()
+
     async def stop(self) -> None:
-        """Ends this worker's jobs; each releases its money and its provider's work."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Hands this worker's jobs over to other workers, or to the next start."""
+        await self._runner.stop()
 
-    async def end_orphans(self) -> int:
-        """Fails the jobs whose worker is gone. Their money went back when its holds were reclaimed."""
-        ended = 0
-        while (orphan := await self._jobs.claim_orphan(KIND)) is not None:
-            await self._jobs.update(orphan.id, status="failed", error="the server restarted; nothing was charged")
-            ended += 1
-        return ended
-
-    async def _run(self, job: JobRow, call: Call, admission: Admission, started: asyncio.Future[None]) -> None:
-        async def follow(attempt: Attempt, state: JobState) -> None:
-            if not started.done():
-                started.set_result(None)
-            progress = 99 if state.status == "done" else state.progress
-            status = "running" if state.status in ("running", "done") else "queued"
-            await self._jobs.update(
-                job.id, status=status, progress=progress, provider=attempt.provider.name, upstream_id=state.id
-            )
-
-        try:
-            result = await self._pipeline.run(call, admission, follow)
-            assert isinstance(result.made, Media)
-            stored = await self._store.put(result.made.assets[0].data, call.caller.user.id, limit=False)
-            outcome = {"cost": format_pollen(result.cost), "model": result.served_by}
-            text = msgspec.json.encode(outcome).decode()
-            await self._jobs.update(job.id, status="done", progress=100, media_id=stored.id, result=text)
-        except GatewayError as error:
-            await self._jobs.update(job.id, status="failed", error=error.message)
-            if not started.done():
-                started.set_exception(error)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._jobs.update(job.id, status="failed", error="cancelled"))
-            raise
-        except Exception:
-            log.exception("job %s failed", job.id)
-            await self._jobs.update(job.id, status="failed", error="an internal error; nothing was charged")
-            if not started.done():
-                started.set_exception(InternalError(f"The video could not be started; request {call.id}."))
-        finally:
-            if not started.done():
-                started.set_result(None)
+    async def _result(self, row: JobRow) -> Result:
+        """A finished job's film as the pipeline's result."""
+        work, outcome = order.decode(row.work or "", Work), order.decode(row.result or "", Outcome)
+        stored, data = await self._store.get(row.media_id or "")
+        attempt = self._runner.attempt(work)
+        if attempt is None:
+            raise BadGateway("The provider of this video is not configured any more.", reason="job_lost")
+        media = Media((Asset(data, stored.content_type),))
+        cost = work.order.cost(outcome.usage)
+        return Result(media, outcome.usage, attempt.route, attempt.provider, outcome.model, cost)
 
 
 def shown(job: JobRow) -> dict[str, Any]:
@@ -147,8 +142,8 @@ def shown(job: JobRow) -> dict[str, Any]:
         "error": None if job.error is None else {"code": "failed", "message": job.error},
         "completed_at": job.updated_at // 1000 if job.status == "done" else None,
     }
-    if job.result is not None:
-        outcome: dict[str, Any] = msgspec.json.decode(job.result)
-        body["usage"] = {"pollen_cost": outcome["cost"]}
-        body["served_by"] = outcome["model"]
+    if job.result is not None and job.status == "done":
+        outcome = order.decode(job.result, Outcome)
+        body["usage"] = {"pollen_cost": outcome.cost}
+        body["served_by"] = outcome.model
     return body

@@ -16,6 +16,8 @@ from openpollen.core.errors import BadRequest
 from openpollen.core.model import Limits, Model
 
 _SIZE = re.compile(r"(\d{1,5})\s*[xX×*]\s*(\d{1,5})")
+#: Pixels of a side that no model goes beyond.
+_LONGEST_SIDE = 16384
 _HEIGHTS = {"360p": 360, "480p": 480, "720p": 720, "768p": 768, "1080p": 1080}
 _USUAL = "720p"
 #: The contract's range of a video's seconds, for models that state none of their own.
@@ -53,6 +55,8 @@ def check_image(request: ImageRequest, model: Model) -> ImageRequest:
 def check_video(request: VideoRequest, model: Model) -> VideoRequest:
     """The request inside the model's durations, shapes and resolutions. Raises BadRequest naming what would work."""
     limits, given = model.limits, request.given
+    if "size" in given and (fault := _size_fault(request.width, request.height, limits)):
+        raise BadRequest(f"size: {model.name} cannot make {request.width}x{request.height}: {fault}.")
     seconds = _duration(request.seconds if "duration" in given else None, model)
     if limits.aspect_ratios and request.aspect_ratio not in limits.aspect_ratios:
         if "aspect_ratio" in given or "size" in given:
@@ -76,8 +80,6 @@ def check_video(request: VideoRequest, model: Model) -> VideoRequest:
     if "size" not in given:
         width, height = frame_size(request.aspect_ratio, request.resolution)
         request = structs.replace(request, width=width, height=height)
-    elif fault := _size_fault(request.width, request.height, limits):
-        raise BadRequest(f"{model.name} cannot make {request.width}x{request.height}: {fault}.")
     _check_characters("prompt", request.prompt, model)
     # The length is the model's from here on: an engine that stands in for it makes that one, not its own default.
     return structs.replace(request, seconds=seconds, given=request.given | {"duration"})
@@ -133,7 +135,9 @@ def picture_size(aspect_ratio: str) -> tuple[int, int]:
 
 
 def aspect_of(width: int, height: int) -> str:
-    """The named ratio nearest to a frame's."""
+    """The named ratio nearest to a frame's; of no frame at all, that of a square."""
+    if not width or not height:
+        return "1:1"
     names = ("21:9", "16:9", "4:3", "1:1", "3:4", "9:16", "9:21")
     return min(names, key=lambda name: abs(_ratio(name) - width / height))
 
@@ -177,11 +181,9 @@ def _default_duration(limits: Limits) -> float:
 def _size_fault(width: int, height: int, limits: Limits) -> str:
     if limits.sizes:
         return "" if f"{width}x{height}" in limits.sizes else f"it makes {_list(limits.sizes)}"
-    low, high = limits.min_size, limits.max_size
-    if low is not None and min(width, height) < low:
-        return f"each side is {low} to {high or 'any number of'} pixels"
-    if high is not None and max(width, height) > high:
-        return f"each side is {low or 1} to {high} pixels"
+    low, high = limits.min_size or 1, limits.max_size or _LONGEST_SIDE
+    if min(width, height) < low or max(width, height) > high:
+        return f"each side is {low} to {high} pixels"
     if limits.max_pixels is not None and width * height > limits.max_pixels:
         return f"width times height is at most {limits.max_pixels:,} pixels"
     return ""

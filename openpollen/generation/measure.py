@@ -20,12 +20,80 @@ from openpollen.core.assets import (
     TranscriptionRequest,
     VideoRequest,
 )
-from openpollen.core.chat import ChatRequest
+from openpollen.core.chat import ChatAnswer, ChatRequest
+from openpollen.core.errors import InternalError
 from openpollen.core.model import Model, Price, Unit
 from openpollen.core.usage import Usage
+from openpollen.generation.call import Made, Request
+from openpollen.providers.openai_wire import TokenUsage, usage_of
 
 #: Characters a token has at least on average in running text; used only where a provider reports nothing.
 CHARACTERS_PER_TOKEN = 4
+#: Characters that are spoken in a second, as most voices do at speed 1; used only for sound that never came.
+CHARACTERS_PER_SECOND = 15
+
+
+def measured(request: Request, made: Made, model: Model, price: Price) -> Usage:
+    """What an answer used. Raises BadRequest for media that cannot be played."""
+    match request, made:
+        case ChatRequest(), ChatAnswer():
+            return made.usage or estimate_chat(request, characters(made.body))
+        case ImageRequest(), Media():
+            return measure_image(request, made, model, price)
+        case VideoRequest(), Media():
+            return measure_video(request, made, price)
+        case SpeechRequest(), Media():
+            return measure_speech(request, made, price)
+        case MusicRequest(), Media():
+            return measure_music(request, made, price)
+        case TranscriptionRequest(), Transcript():
+            return measure_transcription(request, made, price)
+        case _:
+            raise InternalError("A provider's answer is of another kind than the request.")
+
+
+def assumed(request: Request, body: bytes, model: Model, price: Price) -> Usage:
+    """What a provider is taken to bill for an answer that cannot be used: what it reports, else what was asked for.
+    ``body`` is as much of the answer as came."""
+    match request:
+        case ChatRequest():
+            return _reported(body) or estimate_chat(request, _written(body))
+        case ImageRequest():
+            return measure_image(request, Media(usage=None), model, price, images=request.n)
+        case VideoRequest():
+            return assumed_video(request, price)
+        case SpeechRequest() if Unit.CHARACTER in price.rates:
+            return Usage(characters=len(request.input), estimated=True)
+        case SpeechRequest():
+            return Usage(audio_ms=len(request.input) * 1000 // CHARACTERS_PER_SECOND, estimated=True)
+        case MusicRequest():
+            return Usage(audio_ms=round((request.seconds or model.limits.max_duration or 0) * 1000), estimated=True)
+        case TranscriptionRequest():
+            return Usage(input_audio_ms=request.heard_ms, estimated=True)
+
+
+def assumed_video(request: VideoRequest, price: Price) -> Usage:
+    """A video of the length that was asked for."""
+    milliseconds = round(request.seconds * 1000)
+    if Unit.VIDEO_TOKEN not in price.rates:
+        return Usage(video_ms=milliseconds, estimated=True)
+    return Usage(video_tokens=_video_tokens(request, milliseconds), estimated=True)
+
+
+class _Answer(Struct):
+    usage: TokenUsage | None = None
+
+
+def _reported(body: bytes) -> Usage | None:
+    try:
+        return usage_of(msgspec.json.decode(body, type=_Answer).usage)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _written(body: bytes) -> int:
+    """Characters of a body that is no whole answer: all of it, but nothing of an event that did not come to its end."""
+    return 0 if body.lstrip()[:5] in (b"data:", b"event", b":") else characters(body)
 
 
 def estimate_chat(request: ChatRequest, characters: int) -> Usage:
@@ -62,9 +130,12 @@ def characters(body: bytes) -> int:
     return sum(len(part if isinstance(part, str) else msgspec.json.encode(part)) for part in said)
 
 
-def measure_image(request: ImageRequest, made: Media, model: Model, price: Price) -> Usage:
-    """Whole images, or image tokens where the price is by token; without a report the model's largest count."""
-    images = len(made.assets)
+def measure_image(
+    request: ImageRequest, made: Media, model: Model, price: Price, *, images: int | None = None
+) -> Usage:
+    """Whole images, or image tokens where the price is by token; without a report the model's largest count.
+    ``images`` is their number where none of them came."""
+    images = len(made.assets) if images is None else images
     if Unit.OUTPUT_IMAGE_TOKEN not in price.rates:
         return Usage(images=images)
     if made.usage is not None:
@@ -84,9 +155,11 @@ def measure_video(request: VideoRequest, made: Media, price: Price) -> Usage:
         return Usage(video_ms=milliseconds)
     if made.usage is not None and made.usage.video_tokens:
         return Usage(video_tokens=made.usage.video_tokens)
-    fps = request.fps or 24
-    tokens = -(-request.width * request.height * fps * milliseconds // (1024 * 1000))
-    return Usage(video_tokens=tokens, estimated=True)
+    return Usage(video_tokens=_video_tokens(request, milliseconds), estimated=True)
+
+
+def _video_tokens(request: VideoRequest, milliseconds: int) -> int:
+    return -(-request.width * request.height * (request.fps or 24) * milliseconds // (1024 * 1000))
 
 
 def measure_speech(request: SpeechRequest, made: Media, price: Price) -> Usage:

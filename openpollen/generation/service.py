@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from fractions import Fraction
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct, structs
@@ -24,11 +23,10 @@ from openpollen.core.assets import (
     Media,
     MusicRequest,
     SpeechRequest,
-    Transcript,
     TranscriptionRequest,
     VideoRequest,
 )
-from openpollen.core.chat import ChatAnswer, ChatRequest
+from openpollen.core.chat import ChatRequest
 from openpollen.core.errors import (
     BadGateway,
     BadRequest,
@@ -37,13 +35,15 @@ from openpollen.core.errors import (
     PaymentRequired,
     UnprocessableEntity,
 )
-from openpollen.core.model import Model, Provider
+from openpollen.core.model import Provider
 from openpollen.core.money import format_pollen
 from openpollen.core.usage import Usage
 from openpollen.generation import measure
 from openpollen.generation.admit import Admission, Attempt, admit
-from openpollen.generation.call import Call, Made, Result
-from openpollen.generation.film import Follow, film
+from openpollen.generation.call import Call, Heard, Made, Result
+from openpollen.generation.film import film
+from openpollen.generation.measure import measured
+from openpollen.generation.order import Order
 from openpollen.generation.upstream import Upstream
 from openpollen.generation.voice import converse, is_spoken
 from openpollen.ledger import pricing
@@ -51,9 +51,9 @@ from openpollen.ledger.entries import Hold, HoldRequest
 from openpollen.ledger.wallet import Wallet
 from openpollen.media.sniff import sniff
 from openpollen.providers.adapter import Adapter
-from openpollen.providers.failures import Failure, unreadable
+from openpollen.providers.failures import LOCAL, Failure, unreadable
 from openpollen.settings import Settings
-from openpollen.usage.record import Paid, UsageRow
+from openpollen.usage.record import Paid
 
 log = logging.getLogger("openpollen")
 
@@ -96,13 +96,18 @@ class Pipeline:
         self._fetch = fetch
         self._settings = settings
         self._tasks: set[asyncio.Future[None]] = set()
-        self.strict = settings.ledger.durability != "queued"
+        self.strict = settings.ledger.durability in ("strict", "intent")
+        self.job_seconds = settings.generation.job_timeout_s
 
     # -- steps ------------------------------------------------------------------------------------------------------
 
     def admit(self, call: Call) -> Admission:
         """Whether and how the call may run; see ``admit.admit``."""
         return admit(call, self.registry, self._adapters, self._settings.generation.default_max_output_tokens)
+
+    def adapter(self, provider: Provider) -> Adapter | None:
+        """Who speaks a provider's wire."""
+        return self._adapters.get(provider.wire)
 
     async def hold(self, call: Call, admission: Admission, *, durable: bool = False) -> Held:
         """Sets the most the call can cost aside. A chat whose length is open is shortened to what is affordable.
@@ -139,78 +144,104 @@ class Pipeline:
     def settle(
         self, call: Call, admission: Admission, held: Held, result: Result, *, partial: bool = False
     ) -> asyncio.Future[Paid]:
-        """Charges what was measured and records the request, once. Queued at once; survives cancellation. The future is
-        done when the charge is on disk."""
-        try:
-            bill = pricing.charge(result.usage, admission.price, self._facts(admission, result.usage))
-        except pricing.UnpricedUsage as fault:
-            log.error("%s: %s used %s without a price; released", call.id, call.model.name, fault.units)
-            self.release(call, held)
-            raise InternalError(f"{call.model.name} used something that has no price; nothing was charged.") from None
-        result.cost = bill.total if call.max_cost is None else min(bill.total, call.max_cost)
-        row = UsageRow(
-            request_id=call.id,
-            user_id=call.caller.user.id,
-            type=_TYPES[call.model.kind],
-            key_id=call.caller.key_id,
-            key_name=call.caller.key_name,
-            key_type=call.caller.key_type,
-            app_key_id=call.caller.app_key_id,
-            model=call.model.name,
-            served_model=result.served_by,
-            provider=result.provider.name,
-            units=result.usage,
-            rates={str(line.unit): _fraction(line.rate) for line in bill.lines},
-            price_version=admission.price.version,
-            catalog_revision=admission.revision,
-            response_ms=round((time.monotonic() - call.started) * 1000),
-            partial=partial,
-        )
-        paid = self._wallet.settle(held.hold, bill.total, row)
-        self._watch(call, paid)
-        self._leave(held.ticket, bill.total)
+        """Charges what was measured and records the request, once; see ``charge``."""
+        order = Order.of(call, admission)
+        result.cost, paid = self.charge(order, held, result.usage, result.provider.name, partial=partial)
         return paid
 
-    def release(self, call: Call, held: Held) -> None:
-        """Gives the hold back whole: the call delivered nothing."""
-        if held.hold.legs:
-            self._watch(call, self._wallet.release(held.hold))
+    def charge(
+        self, order: Order, held: Held, usage: Usage, provider: str, *, partial: bool = False
+    ) -> tuple[int, asyncio.Future[Paid]]:
+        """The price of what was used, charged once. Queued at once; survives cancellation. The future is done when the
+        charge is on disk."""
+        try:
+            bill = order.bill(usage)
+        except pricing.UnpricedUsage as fault:
+            log.error("%s: %s used %s without a price; released", order.request_id, order.model, fault.units)
+            self.release(held)
+            raise InternalError(f"{order.model} used something that has no price; nothing was charged.") from None
+        cost = bill.total if order.max_cost is None else min(bill.total, order.max_cost)
+        paid = self._wallet.settle(held.hold, bill.total, order.row(usage, bill, provider, partial=partial))
+        self._watch(order.request_id, paid)
+        self._leave(held.ticket, bill.total)
+        return cost, paid
+
+    def book(self, order: Order, provider: Provider, usage: Usage) -> None:
+        """Books to the platform what a provider bills for an attempt whose result the caller did not get (rule 28)."""
+        if order.local or provider.name == LOCAL:
+            return
+        try:
+            amount = order.bill(usage).total
+        except pricing.UnpricedUsage as fault:
+            log.error("%s: %s used %s without a price; not booked", order.request_id, order.model, fault.units)
+            return
+        self._wallet.book(order.request_id, provider.name, amount)
+
+    async def resume(self, request: HoldRequest, ticket: Ticket | None) -> Held | None:
+        """The stored hold of a job that another process began; ``None`` when it is gone."""
+        hold = await self._wallet.resume(request)
+        return None if hold is None else Held(hold, ticket)
+
+    def release(self, held: Held) -> asyncio.Future[Paid] | None:
+        """Gives the hold back whole: the call delivered nothing. The future is done when that is on disk."""
         self._leave(held.ticket, 0)
+        if not held.hold.legs:
+            return None
+        back = self._wallet.release(held.hold)
+        self._watch(held.hold.request.request_id, back)
+        return back
 
     # -- the whole way ----------------------------------------------------------------------------------------------
 
-    async def run(
-        self, call: Call, admission: Admission, follow: Follow | None = None, check: Check | None = None
-    ) -> Result:
-        """Holds, makes, settles. Raises GatewayError; nothing is charged then. ``follow`` is told how a video gets on;
-        ``check`` may refuse what was made."""
+    async def run(self, call: Call, admission: Admission, check: Check | None = None) -> Result:
+        """Holds, makes, settles. Raises GatewayError; nothing is charged then. ``check`` may refuse what was made."""
         held = await self.hold(call, admission)
         try:
-            result = await self.first(admission.attempts, lambda attempt: self._make(call, admission, attempt, follow))
-            if check is not None:
-                await check(result.made)
+            result = await self.first(call, admission, partial(self._make, call, admission))
+            await self._checked(call, admission, result, check)
         except BaseException:
-            self.release(call, held)
+            self.release(held)
             raise
         paid = self.settle(call, admission, held, result)
         if self.strict:
             await asyncio.shield(paid)
         return result
 
-    async def first(self, attempts: tuple[Attempt, ...], make: Callable[[Attempt], Awaitable[T]]) -> T:
-        """The first route's result, of the next one only where the failure allows it."""
+    async def _checked(self, call: Call, admission: Admission, result: Result, check: Check | None) -> None:
+        if check is None:
+            return
+        try:
+            await check(result.made)
+        except BaseException:
+            self.book(Order.of(call, admission), result.provider, result.usage)
+            raise
+
+    async def first(self, call: Call, admission: Admission, make: Callable[[Attempt, Heard], Awaitable[T]]) -> T:
+        """The first route's result, of the next one only where the failure allows it. What a provider answered in vain is
+        booked."""
         last: GatewayError = InternalError("There was no route to try.")
-        for attempt in attempts:
+        for attempt in admission.attempts:
+            heard = Heard()
             try:
-                return await make(attempt)
+                return await make(attempt, heard)
             except Failure as failure:
+                if failure.error.spent:
+                    self._vain(call, admission, attempt, heard)
                 last = failure.error
                 log.warning("%s failed: %s", attempt.provider.name, last.message)
                 if not failure.retryable:
                     break
+            except BaseException:
+                self._vain(call, admission, attempt, heard)
+                raise
         raise last
 
-    async def _make(self, call: Call, admission: Admission, attempt: Attempt, follow: Follow | None) -> Result:
+    def _vain(self, call: Call, admission: Admission, attempt: Attempt, heard: Heard) -> None:
+        if heard.parts is not None:
+            usage = measure.assumed(call.request, heard.body, call.model, admission.price)
+            self.book(Order.of(call, admission), attempt.provider, usage)
+
+    async def _make(self, call: Call, admission: Admission, attempt: Attempt, heard: Heard) -> Result:
         adapter, route, provider = attempt.adapter, attempt.route, attempt.provider
         made: Made
         match call.request:
@@ -218,19 +249,19 @@ class Pipeline:
                 made = await converse(self.upstream, adapter, route, provider, request)
             case ChatRequest() as request:
                 made = await self.upstream.call(
-                    adapter.encode_chat(request, route, provider), provider, adapter.decode_chat
+                    adapter.encode_chat(request, route, provider), provider, adapter.decode_chat, heard
                 )
             case ImageRequest() as request:
                 out = adapter.encode_image(request, route, provider)
-                made = await self.bytes_of(
-                    await self.upstream.call(out, provider, adapter.decode_image), provider, "image/"
-                )
+                answer = await self.upstream.call(out, provider, adapter.decode_image, heard)
+                made = await self.bytes_of(answer, provider, "image/")
             case SpeechRequest() | MusicRequest() as request:
                 out = adapter.encode_speech(request, route, provider)
-                made = await self.bytes_of(await self.upstream.call(out, provider, adapter.decode_speech), provider, "")
+                answer = await self.upstream.call(out, provider, adapter.decode_speech, heard)
+                made = await self.bytes_of(answer, provider, "")
             case TranscriptionRequest() as request:
                 out = adapter.encode_transcription(request, route, provider)
-                made = await self.upstream.call(out, provider, adapter.decode_transcription)
+                made = await self.upstream.call(out, provider, adapter.decode_transcription, heard)
                 if admission.local and not made.text.strip():
                     # A provider was paid for listening to silence; here it is no work, and a mistake more often than not.
                     raise UnprocessableEntity(
@@ -238,16 +269,15 @@ class Pipeline:
                         reason="no_speech",
                     )
             case VideoRequest() as request:
-                deadline = self._settings.generation.job_timeout_s
-                media = await film(self.upstream, attempt, request, deadline, follow)
+                media = await film(self.upstream, attempt, request, self.job_seconds)
                 made = await self.bytes_of(media, provider, "video/")
         if isinstance(made, Media) and not isinstance(request, ImageRequest):
             try:
-                usage = await asyncio.to_thread(_measure, call, made, call.model, admission)  # decodes headers of media
+                usage = await asyncio.to_thread(measured, request, made, call.model, admission.price)  # decodes headers
             except BadRequest:
                 raise unreadable("a file that cannot be played", provider) from None
         else:
-            usage = _measure(call, made, call.model, admission)
+            usage = measured(request, made, call.model, admission.price)
         name = admission.served_by.name
         revised = made.revised_prompt if isinstance(made, Media) else None
         result = Result(made, usage, route, provider, name, revised_prompt=revised)
@@ -259,7 +289,11 @@ class Pipeline:
         assets = [*made.assets, *[await self._fetch(url, provider.base_url) for url in made.urls]]
         sniffed = tuple(structs.replace(asset, mime=sniff(asset.data)) for asset in assets)
         if not sniffed or any(not asset.data or not asset.mime.startswith(wanted) for asset in sniffed):
-            raise BadGateway("The provider answered without a usable result; nothing was charged.", spent=True)
+            raise BadGateway(
+                "The provider answered without a usable result; nothing was charged.",
+                reason="upstream_invalid_answer",
+                spent=True,
+            )
         return structs.replace(made, assets=sniffed, urls=())
 
     def _priced(self, call: Call, admission: Admission, request: HoldRequest) -> HoldRequest:
@@ -274,7 +308,8 @@ class Pipeline:
                 call.request = chat = structs.replace(chat, max_tokens=most)
         amount = admission.bound(most)
         if call.max_cost is not None and amount > call.max_cost:
-            raise _beyond_cap(amount, call.max_cost)
+            # A chat would do with any cap that leaves a token for its answer.
+            raise _beyond_cap(admission.bound(1) if isinstance(chat, ChatRequest) else amount, call.max_cost)
         ledger = self._settings.ledger
         least = None
         if isinstance(chat, ChatRequest) and chat.max_tokens is None:
@@ -290,17 +325,6 @@ class Pipeline:
     def _affordable(self, amount: int, admission: Admission) -> int:
         return pricing.affordable_tokens(amount, admission.price, admission.most, admission.facts)
 
-    @staticmethod
-    def _facts(admission: Admission, usage: Usage) -> pricing.PriceFacts:
-        total = (
-            usage.input_tokens
-            + usage.cached_input_tokens
-            + usage.cache_write_tokens
-            + usage.input_audio_tokens
-            + usage.input_image_tokens
-        )
-        return structs.replace(admission.facts, input_tokens_total=total)
-
     def _leave(self, ticket: Ticket | None, cost: int) -> None:
         """Ends a publishable key's call; the task outlives whoever is cancelled."""
         if ticket is not None:
@@ -309,38 +333,12 @@ class Pipeline:
             task.add_done_callback(self._tasks.discard)
 
     @staticmethod
-    def _watch(call: Call, paid: asyncio.Future[Paid]) -> None:
+    def _watch(request_id: str, paid: asyncio.Future[Paid]) -> None:
         def done(future: asyncio.Future[Paid]) -> None:
             if not future.cancelled() and (fault := future.exception()) is not None:
-                log.error("%s could not be settled: %s", call.id, fault)
+                log.error("%s could not be settled: %s", request_id, fault)
 
         paid.add_done_callback(done)
-
-
-_TYPES = {"text": "generate.text", "image": "generate.image", "video": "generate.video", "audio": "generate.audio"}
-
-
-def _measure(call: Call, made: Made, model: Model, admission: Admission) -> Usage:
-    request, price = call.request, admission.price
-    match request, made:
-        case ChatRequest(), ChatAnswer():
-            return made.usage or measure.estimate_chat(request, measure.characters(made.body))
-        case ImageRequest(), Media():
-            return measure.measure_image(request, made, model, price)
-        case VideoRequest(), Media():
-            return measure.measure_video(request, made, price)
-        case SpeechRequest(), Media():
-            return measure.measure_speech(request, made, price)
-        case MusicRequest(), Media():
-            return measure.measure_music(request, made, price)
-        case TranscriptionRequest(), Transcript():
-            return measure.measure_transcription(request, made, price)
-        case _:
-            raise InternalError("A provider's answer is of another kind than the request.")
-
-
-def _fraction(rate: Fraction) -> str:
-    return str(rate.numerator) if rate.denominator == 1 else str(rate)
 
 
 def _beyond_cap(required: int, cap: int) -> PaymentRequired:

@@ -6,24 +6,28 @@ ends the stream, the client, the provider or this worker's stop, what was made a
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from openpollen.core.chat import ChatAnswer, ChatFrame, ChatRequest
-from openpollen.core.errors import BadGateway
+from openpollen.core.errors import BadGateway, ServiceUnavailable
 from openpollen.core.money import format_pollen
 from openpollen.core.usage import Usage
 from openpollen.generation import measure
 from openpollen.generation.admit import Admission, Attempt
-from openpollen.generation.call import Call, Result
+from openpollen.generation.call import Call, Heard, Result
+from openpollen.generation.order import Order
 from openpollen.generation.service import Held, Pipeline
 from openpollen.outbound.connection import Response
 from openpollen.providers.adapter import FrameDecoder
 from openpollen.providers.failures import Failure
+from openpollen.usage.record import Paid
 
 #: The last event of every stream.
 DONE = b"data: [DONE]\n\n"
@@ -62,11 +66,14 @@ class ChatStream:
         self._admission = admission
         self._held = held
         self._opened = opened
-        self._characters = 0
+        self._characters = self._unreported = 0
+        self._result: Result | None = None
+        self._paid: asyncio.Future[Paid] | None = None
         self._usage: Usage | None = None
         self._reported: dict[str, Any] | None = None
         self._model = ""
         self._head = _Head()
+        self._stopped: ServiceUnavailable | None = None
         self.failed = False
 
     @classmethod
@@ -74,9 +81,9 @@ class ChatStream:
         """Holds the money and brings the first frame. Raises GatewayError; nothing is charged then."""
         held = await pipeline.hold(call, admission)
         try:
-            opened = await pipeline.first(admission.attempts, lambda attempt: _open(pipeline, call, attempt))
+            opened = await pipeline.first(call, admission, partial(_open, pipeline, call))
         except BaseException:
-            pipeline.release(call, held)
+            pipeline.release(held)
             raise
         call.headers.update(opened.attempt.told)
         return cls(pipeline, call, admission, held, opened)
@@ -85,33 +92,40 @@ class ChatStream:
     def served_by(self) -> str:
         return self._admission.served_by.name
 
-    async def events(self) -> AsyncGenerator[bytes, None]:
-        """The server-sent events. Settles in every case: whole, broken off by the provider, or closed by the client."""
-        settled = False
+    @property
+    def charged(self) -> bool:
+        """Whether the stream has ended with something to pay for."""
+        return self._paid is not None
+
+    async def events(self, stopping: Callable[[], bool] = lambda: False) -> AsyncGenerator[bytes, None]:
+        """The server-sent events. Settles in every case: whole, broken off by the provider, or closed by the client.
+
+        When it is cancelled while ``stopping``, it says so and comes to its end, with the usage of what was sent."""
         try:
-            async with aclosing(self._frames()) as frames:
+            async with aclosing(self._frames(stopping)) as frames:
                 async for frame in frames:
                     if frame.error is not None:
                         self.failed = True
-                        self._settle(partial=True)
-                        settled = True
                         yield self._broken(frame)
-                        yield DONE
-                        return
+                        break
                     if frame.done:
                         break
                     self._note(frame)
                     if not self._is_usage_only(frame):
                         yield b"data: " + frame.data + b"\n\n"
-            result = self._settle(partial=False)
-            settled = True
-            yield b"data: " + self._last(result) + b"\n\n"
+            yield b"data: " + self._last(self._settle(partial=self.failed)) + b"\n\n"
+            if self._pipeline.strict and self._paid is not None:
+                await asyncio.shield(self._paid)
             yield DONE
         finally:
-            if not settled:
-                self._settle(partial=True)
+            self._settle(partial=True)
 
-    async def _frames(self) -> AsyncGenerator[ChatFrame, None]:
+    def close(self) -> None:
+        """Settles what was made. Harmless after ``events`` has ended; needed when it never began."""
+        self._opened.response.close()
+        self._settle(partial=True)
+
+    async def _frames(self, stopping: Callable[[], bool]) -> AsyncGenerator[ChatFrame, None]:
         opened = self._opened
         try:
             for frame in opened.frames:
@@ -124,15 +138,24 @@ class ChatStream:
         except Failure as failure:
             data = _encode({"error": {"message": failure.error.message, "code": failure.error.reason}})
             yield ChatFrame(data, error=failure.error.message)
+        except asyncio.CancelledError:
+            if not stopping():
+                raise
+            self._stopped = ServiceUnavailable(
+                "The server is stopping; what was sent is charged. Send the request again.", reason="stopping"
+            )
+            yield ChatFrame(b"", error=self._stopped.message)
         finally:
             opened.response.close()
 
     def _note(self, frame: ChatFrame) -> None:
         self._characters += frame.text
+        self._unreported += frame.text
         if not self._head.id:
             self._head = _head(frame.data)
         if frame.usage is not None:
             self._usage = frame.usage
+            self._unreported = 0
             self._reported = _reported(frame.data)
         if frame.model:
             self._model = frame.model
@@ -144,17 +167,31 @@ class ChatStream:
         return b'"choices":[]' in compact and b'"usage":{' in compact
 
     def _settle(self, *, partial: bool) -> Result:
+        """Charges what was made, once. Where nothing was, the caller pays nothing and the platform what was read."""
+        if self._result is not None:
+            return self._result
+        usage, opened = self._measured(), self._opened
+        made = ChatAnswer(b"", usage, self._model or None)
+        result = self._result = Result(made, usage, opened.attempt.route, opened.attempt.provider, self.served_by)
+        if partial and not self._characters and self._usage is None:
+            self._pipeline.release(self._held)
+            self._pipeline.book(Order.of(self._call, self._admission), result.provider, usage)
+        else:
+            self._paid = self._pipeline.settle(self._call, self._admission, self._held, result, partial=partial)
+        return result
+
+    def _measured(self) -> Usage:
+        """What the provider reported last; counted where it reported nothing, or not yet what came after."""
         request = self._call.request
         assert isinstance(request, ChatRequest)
-        usage = self._usage or measure.estimate_chat(request, self._characters)
-        attempt = self._opened.attempt
-        made = ChatAnswer(b"", usage, self._model or None)
-        result = Result(made, usage, attempt.route, attempt.provider, self.served_by)
-        if partial and not self._characters and self._usage is None:
-            self._pipeline.release(self._call, self._held)
-        else:
-            self._pipeline.settle(self._call, self._admission, self._held, result, partial=partial)
-        return result
+        if self._usage is not None and not self._unreported:
+            return self._usage
+        counted = measure.estimate_chat(request, self._characters)
+        if self._usage is None:
+            return counted
+        self._reported = None
+        output = max(self._usage.output_tokens, counted.output_tokens - self._usage.reasoning_tokens)
+        return structs.replace(self._usage, output_tokens=output, estimated=True)
 
     def _last(self, result: Result) -> bytes:
         usage = dict(self._reported or openai_usage(result.usage))
@@ -173,8 +210,8 @@ class ChatStream:
         )
 
     def _broken(self, frame: ChatFrame) -> bytes:
-        failure = self._opened.attempt.adapter.error(200, {}, frame.data, self._opened.attempt.provider)
-        error = failure.error
+        opened = self._opened
+        error = self._stopped or opened.attempt.adapter.error(200, {}, frame.data, opened.attempt.provider).error
         body = {"code": error.code, "message": error.message, "reason": error.reason, "requestId": self._call.id}
         return b"data: " + _encode({"error": body}) + b"\n\n"
 
@@ -205,17 +242,19 @@ def openai_usage(usage: Usage) -> dict[str, Any]:
     }
 
 
-async def _open(pipeline: Pipeline, call: Call, attempt: Attempt) -> _Opened:
-    """Sends the request on one route and waits for its first frame. Raises Failure."""
+async def _open(pipeline: Pipeline, call: Call, attempt: Attempt, heard: Heard) -> _Opened:
+    """Sends the request on one route and waits for its first frame. Raises Failure; ``heard`` has what came then."""
     request = call.request
     assert isinstance(request, ChatRequest)
     adapter, provider = attempt.adapter, attempt.provider
-    response = await pipeline.upstream.open(adapter.encode_chat(request, attempt.route, provider), provider)
+    response = await pipeline.upstream.open(adapter.encode_chat(request, attempt.route, provider), provider, heard)
     decoder = adapter.chat_frames()
     pieces = pipeline.upstream.pieces(response, provider)
     frames: list[ChatFrame] = []
     try:
         async for piece in pieces:
+            if heard.parts is not None:
+                heard.parts.append(piece)
             frames = decoder.feed(piece)
             if frames:
                 break

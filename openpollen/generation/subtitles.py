@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from openpollen.core.assets import Segment, Transcript
@@ -16,19 +17,23 @@ def to_text(transcript: Transcript) -> str:
     return transcript.text + "\n"
 
 
-def to_verbose_json(transcript: Transcript, task: str = "transcribe") -> dict[str, Any]:
-    """OpenAI's shape: times in seconds, ``language`` a code or ``unknown``."""
-    return {
+def to_verbose_json(transcript: Transcript, task: str = "transcribe", wanted: Sequence[str] = ()) -> dict[str, Any]:
+    """OpenAI's shape: times in seconds, ``language`` a code or ``unknown``. Of the times only the ``wanted`` ones, of
+    ``word`` and ``segment``; both when nothing is said."""
+    body: dict[str, Any] = {
         "task": task,
         "language": transcript.language or "unknown",
         "duration": transcript.duration,
         "text": transcript.text,
-        "words": [{"word": word.word, "start": word.start, "end": word.end} for word in transcript.words],
-        "segments": [
+    }
+    if "word" in wanted or not wanted:
+        body["words"] = [{"word": word.word, "start": word.start, "end": word.end} for word in transcript.words]
+    if "segment" in wanted or not wanted:
+        body["segments"] = [
             {"id": segment.id, "start": segment.start, "end": segment.end, "text": segment.text}
             for segment in _segments(transcript)
-        ],
-    }
+        ]
+    return body
 
 
 def to_srt(transcript: Transcript) -> str:

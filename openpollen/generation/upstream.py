@@ -8,9 +8,10 @@ from typing import TypeVar
 from msgspec import structs
 
 from openpollen.core.model import Provider
+from openpollen.generation.call import Heard
 from openpollen.outbound.client import Client
 from openpollen.outbound.connection import Response
-from openpollen.outbound.message import OutboundError, Outgoing, Timeouts
+from openpollen.outbound.message import OutboundError, Outgoing, Timeouts, TooLarge
 from openpollen.providers import failures
 
 T = TypeVar("T")
@@ -28,20 +29,27 @@ class Upstream:
         self._client = client
         self._timeouts = timeouts
 
-    async def call(self, out: Outgoing, provider: Provider, decode: Decode[T]) -> T:
-        """The decoded answer. Raises Failure for a transport fault and for what ``decode`` finds wrong."""
+    async def call(self, out: Outgoing, provider: Provider, decode: Decode[T], heard: Heard | None = None) -> T:
+        """The decoded answer. Raises Failure for a transport fault and for what ``decode`` finds wrong. ``heard`` gets
+        what comes of a 2xx answer, whatever becomes of it."""
         try:
             response = await self._client.request(self._timed(out))
-            body = await response.read(MAX_ANSWER)
+            parts: list[bytes] = []
+            if heard is not None and 200 <= response.status < 300:
+                heard.parts = parts
+            await _read(response, parts)
         except OutboundError as problem:
             raise failures.from_transport(problem, provider) from problem
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
         return decode(response.status, response.headers, body, provider)
 
-    async def open(self, out: Outgoing, provider: Provider) -> Response:
+    async def open(self, out: Outgoing, provider: Provider, heard: Heard | None = None) -> Response:
         """The head of a streamed answer. Raises Failure when the connection fails or the status is not 2xx."""
         try:
             response = await self._client.request(self._timed(out))
             if 200 <= response.status < 300:
+                if heard is not None:
+                    heard.parts = []
                 return response
             body = await response.read(_MAX_ERROR)
         except OutboundError as problem:
@@ -61,3 +69,16 @@ class Upstream:
 
     def _timed(self, out: Outgoing) -> Outgoing:
         return structs.replace(out, timeouts=self._timeouts)
+
+
+async def _read(response: Response, parts: list[bytes]) -> None:
+    """Reads a body into ``parts``. Raises OutboundError, TooLarge beyond ``MAX_ANSWER`` bytes."""
+    size = 0
+    try:
+        async for piece in response:
+            size += len(piece)
+            if size > MAX_ANSWER:
+                raise TooLarge(f"the answer is larger than {MAX_ANSWER} bytes")
+            parts.append(piece)
+    finally:
+        response.close()

@@ -49,6 +49,12 @@ class PriceFacts(Struct, frozen=True):
     resolution: str | None = None
     audio: bool | None = None
 
+    @property
+    def told(self) -> dict[str, str | bool]:
+        """The facts that are known, but for the count of input tokens: a usage row keeps that with its units."""
+        known = {"quality": self.quality, "resolution": self.resolution, "audio": self.audio}
+        return {name: fact for name, fact in known.items() if fact is not None}
+
 
 NO_FACTS = PriceFacts()
 
@@ -112,7 +118,6 @@ _TOKENS = (
     ("output_image_tokens", Unit.OUTPUT_IMAGE_TOKEN, _FLAT_UNITS),
 )
 
-#: Kind of token -> the unit whose rate it takes when it has none.
 #: Field of a ceiling -> the units that its count may be billed in; ``ms`` is not among them, it counts thousandths.
 _BOUNDED: tuple[tuple[str, tuple[Unit, ...]], ...] = (
     ("input_tokens", _INPUT_UNITS),
@@ -124,6 +129,7 @@ _BOUNDED: tuple[tuple[str, tuple[Unit, ...]], ...] = (
     ("searches", (Unit.SEARCH,)),
     ("requests", (Unit.REQUEST,)),
 )
+#: Kind of token -> the unit whose rate it takes when it has none.
 _TEXT_RATE: dict[Unit, Unit] = {
     **dict.fromkeys(_INPUT_UNITS, Unit.INPUT_TOKEN),
     **dict.fromkeys(_OUTPUT_UNITS, Unit.OUTPUT_TOKEN),
@@ -161,6 +167,12 @@ def charge(usage: Usage, price: Price, facts: PriceFacts = NO_FACTS) -> Charge:
             raise UnpricedUsage(missing)
     exact = _sum(lines)
     return Charge(exact if isinstance(exact, int) else round_price(exact), tuple(lines))
+
+
+def with_input_of(usage: Usage, facts: PriceFacts) -> PriceFacts:
+    """The facts with the input tokens of a usage, every kind of them."""
+    total = sum(getattr(usage, name) for name, unit, _ in _TOKENS if unit in _INPUT_UNITS)
+    return msgspec.structs.replace(facts, input_tokens_total=total)
 
 
 def upper_bound(most: Ceiling, price: Price, facts: PriceFacts = NO_FACTS) -> int:

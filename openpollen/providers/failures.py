@@ -62,6 +62,8 @@ _CREDIT_EXACT = frozenset({"1113", "1008"})
 _CREDENTIAL = ("invalid_api_key", "invalidapikey", "authentication", "permission_denied", "unauthorized")
 _OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full")
 _INVALID = frozenset({400, 413, 415, 422})
+#: Codes by which a frame decoder says that what came is no whole stream; the provider reported no error of its own.
+_NO_STREAM = frozenset({"stream_cut", "stream_invalid", "stream_expected"})
 #: The provider of the built-in engines. Its words are ours: they are meant for the caller as they stand.
 LOCAL = "local"
 _LOCAL_ERRORS: Mapping[int, type[GatewayError]] = {
@@ -135,6 +137,8 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         return Failure(BadRequest(message, reason="upstream_invalid_request", details=details), retryable=False)
     if shown:
         details["upstreamMessage"] = shown
+    if words.has((), _NO_STREAM):
+        return Failure(BadGateway(shown, reason="upstream_error", details=details, spent=True), retryable=True)
     if 200 <= status < 300 and not words.message:
         return unreadable("an answer that cannot be read", provider)
     error = BadGateway(

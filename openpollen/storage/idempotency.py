@@ -3,7 +3,7 @@ answer, on any worker.
 
     absent      -> begin   -> working by an owner, under a lease that ``renew`` extends
     working     -> finish  -> answered, for 24 hours        -> abandon -> absent (nothing was charged)
-    working, its lease over -> begin by another owner takes it over
+    working, its lease over -> begin by another owner takes it over, and the job that the first one began
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import secrets
 import time
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Row, delete, insert, select, update
 
-from openpollen.storage import answers
+from openpollen.storage import answers, jobs
 from openpollen.storage.answers import Answer
 from openpollen.storage.blobs import Blobs
 from openpollen.storage.database import Connection, Database
@@ -26,12 +26,14 @@ _LEASE_MS = 60_000
 
 
 class New(Struct, frozen=True):
-    """This request is the first: do the work, then ``finish`` or ``abandon`` with this ticket."""
+    """This request is the first: do the work, then ``finish`` or ``abandon`` with this ticket. ``begun`` is the request id
+    of one before it whose worker died but whose job goes on: that job is the work."""
 
     account: str
     endpoint: str
     key: str
     owner: str
+    begun: str = ""
 
 
 class Replay(Struct, frozen=True):
@@ -52,18 +54,20 @@ Begun = New | Replay | Conflict | InFlight
 
 
 class Idempotency:
-    """The store of one installation, shared by its workers."""
+    """The store of one installation, shared by its workers; ``worker`` is the name of this one."""
 
-    def __init__(self, database: Database, blobs: Blobs) -> None:
+    def __init__(self, database: Database, blobs: Blobs, worker: str = "") -> None:
         self._database = database
         self._blobs = blobs.part("idempotency")
+        self._worker = worker
 
-    async def begin(self, account: str, endpoint: str, key: str, body_hash: str) -> Begun:
-        """Says what a request with this key is to do."""
-        ticket = New(account, endpoint, key, secrets.token_hex(8))
+    async def begin(self, account: str, endpoint: str, key: str, body_hash: str, request_id: str = "") -> Begun:
+        """Says what a request with this key is to do. ``request_id`` is its own, unique."""
+        owner = f"{self._worker}/{request_id or secrets.token_hex(8)}"
+        ticket = New(account, endpoint, key, owner)
         found = await self._database.write(lambda connection: _begin(connection, ticket, body_hash))
-        if found == "new":
-            return ticket
+        if isinstance(found, New):
+            return found
         if isinstance(found, str):
             return Conflict() if found == "conflict" else InFlight()
         answer = await answers.load(self._blobs, found)
@@ -95,7 +99,7 @@ class Idempotency:
         return await self._database.write(lambda connection: answers.expire(connection, table, self._blobs, now))
 
 
-def _begin(connection: Connection, ticket: New, body_hash: str) -> Row[Any] | Literal["new", "conflict", "in flight"]:
+def _begin(connection: Connection, ticket: New, body_hash: str) -> Row[Any] | New | Literal["conflict", "in flight"]:
     now = int(time.time() * 1000)
     place = (table.c.account == ticket.account, table.c.endpoint == ticket.endpoint, table.c.key == ticket.key)
     row = connection.execute(select(table).where(*place, table.c.expires_at > now)).one_or_none()
@@ -105,11 +109,15 @@ def _begin(connection: Connection, ticket: New, body_hash: str) -> Row[Any] | Li
         return row
     if row is not None and row.lease_until > now:
         return "in flight"
+    if row is not None:
+        worker, first = ticket.owner.partition("/")[0], row.owner.partition("/")[2]
+        if jobs.begun(connection, first):
+            ticket = structs.replace(ticket, owner=f"{worker}/{first}", begun=first)
     connection.execute(delete(table).where(*place))
     names = {"account": ticket.account, "endpoint": ticket.endpoint, "key": ticket.key, "owner": ticket.owner}
     times = {"lease_until": now + _LEASE_MS, "expires_at": now + _DAY_MS}
     connection.execute(insert(table).values(**names, **times, body_hash=body_hash))
-    return "new"
+    return ticket
 
 
 def _mine(ticket: New) -> tuple[Any, ...]:

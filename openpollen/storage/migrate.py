@@ -1,7 +1,10 @@
 """Brings a database to this version's tables: the SQL files of ``migrations/``, in order, each once.
 
 One chain serves SQLite and PostgreSQL: a file is standard SQL in which ``{rowid}`` and ``{bytes}`` stand for the two
-types that differ. A statement ends with a semicolon at the end of a line.
+types that differ. Text is compared byte by byte on both, whatever the language of the PostgreSQL database. A statement
+ends with a semicolon at the end of a line.
+
+It is one writing transaction, so any number of processes may start at once: the first does it, the others find it done.
 """
 
 from __future__ import annotations
@@ -50,4 +53,6 @@ def statements(name: str, dialect: str) -> list[str]:
     sql = (resources.files("openpollen.storage") / "migrations" / name).read_text("utf-8")
     for word, type_name in _TYPES[dialect].items():
         sql = sql.replace("{" + word + "}", type_name)
+    if dialect == "postgresql":
+        sql = sql.replace(" TEXT", ' TEXT COLLATE "C"')
     return [statement.strip() for statement in sql.split(";\n") if statement.strip()]

@@ -110,6 +110,22 @@ login_links = Table(
     info=_doc("One-time sign-in links, stored hashed."),
 )
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Index("audit_of_subject", "subject", "id"),
+    info=_doc(
+        "Who did what to whom: accounts, keys, tiers, credit. Append-only; each row is written in the transaction of what "
+        "it tells. `subject` is the account concerned, `actor` an account, `cli:<user>` or `system`."
+    ),
+)
+
 sessions = Table(
     "sessions",
     metadata,
@@ -241,6 +257,7 @@ usage = Table(
     Column("meter_source", Text),
     Column("units", Text, nullable=False),
     Column("rates", Text, nullable=False),
+    Column("facts", Text, nullable=False),
     Column("price_version", Text, nullable=False),
     Column("catalog_revision", Text, nullable=False),
     Column("measured", BigInteger, CheckConstraint("measured >= 0"), nullable=False),
@@ -253,7 +270,10 @@ usage = Table(
     CheckConstraint("measured = charged + shortfall", name="price_is_paid_or_booked"),
     Index("usage_of_user", "user_id", "at", "id"),
     Index("usage_of_key", "key_id", "at", "id"),
-    info=_doc("One row for each request, written in the transaction that settles it."),
+    info=_doc(
+        "One row for each request, written in the transaction that settles it. `units`, `rates` and `facts` (what chose "
+        "between the rates of a price) are what its charge can be computed from again."
+    ),
 )
 
 usage_daily = Table(
@@ -334,6 +354,29 @@ idempotency = Table(
     info=_doc("Requests with an `Idempotency-Key`: who works on them, then their answer."),
 )
 
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("state", Text, CheckConstraint("state IN ('attended', 'left', 'taken')"), nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("status", Integer),
+    Column("media_type", Text),
+    Column("headers", Text),
+    Column("body", LargeBinary),
+    Column("blob", Text),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("deliveries_of_key", "key_id", "identity"),
+    Index("deliveries_by_expiry", "expires_at"),
+    info=_doc(
+        "Paid media that is being made. When its client leaves (`left`), the next identical request of the same key takes "
+        "it over (`taken`), or its answer."
+    ),
+)
+
 jobs = Table(
     "jobs",
     metadata,
@@ -345,16 +388,22 @@ jobs = Table(
     Column("progress", Integer, nullable=False),
     Column("request", Text, nullable=False),
     Column("request_id", Text, nullable=False),
+    Column("work", Text),
     Column("provider", Text),
     Column("upstream_id", Text),
     Column("media_id", Text),
     Column("result", Text),
     Column("error", Text),
+    Column("cancelled", Integer, nullable=False),
     Column("worker", Text),
     Column("lease_until", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Index("jobs_of_user", "user_id", "created_at"),
     Index("jobs_by_status", "status", "lease_until"),
-    info=_doc("Long work, such as a video. The row keeps what a restart needs to take it up again."),
+    Index("jobs_of_request", "request_id"),
+    info=_doc(
+        "Long work, such as a video. `work` keeps what another worker needs to take it up again; `cancelled` is set when "
+        "its owner wants it no more, which whoever runs it sees."
+    ),
 )

@@ -3,57 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from openpollen.core.errors import ServiceUnavailable
-from openpollen.storage.faults import translate
+from openpollen.storage import faults
+from openpollen.storage.dialect import Dialect, Driver, Handler, OutcomeUnknownError, Session, operational
 
-ItemT_contra = TypeVar("ItemT_contra", contravariant=True)
-ResultT_co = TypeVar("ResultT_co", covariant=True)
+log = logging.getLogger("openpollen")
 
-#: Writes in one commit at most: bounds how long the file is locked for other processes.
+#: Writes in one commit at most: bounds how long other processes are locked out.
 _BATCH = 256
 _LAZY_GAP = 0.005
 _FEW = 4
-_LOCK_RETRY_SECONDS = 0.0005
-
-
-class Cursor(Protocol):
-    """The part of a driver's cursor that is used."""
-
-    @property
-    def rowcount(self) -> int: ...
-    def fetchone(self) -> Any: ...
-    def fetchall(self) -> list[Any]: ...
-
-
-class Driver(Protocol):
-    """A driver connection inside the writing transaction. Statements are standard SQL with ``?`` for values."""
-
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor: ...
-    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor: ...
-    def now(self) -> int: ...
-
-
-class Handler(Protocol[ItemT_contra, ResultT_co]):
-    """Takes all items that wait for it and answers with one result or exception for each, in order. Raising undoes
-    them all."""
-
-    def __call__(self, driver: Driver, items: Sequence[ItemT_contra], /) -> Sequence[ResultT_co | Exception]: ...
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+#: How long what must not be lost is still tried when the writer is stopped, in seconds.
+_LAST_TRIES = 5.0
 
 
 class Job:
-    """One queued write and where its outcome goes: a transaction ``fn``, or an ``item`` for a ``handler``."""
+    """One queued write and where its outcome goes: a transaction ``fn``, or an ``item`` for a ``handler``. One that
+    ``must`` happen stays in the queue through faults of operation."""
 
-    __slots__ = ("error", "fn", "future", "handler", "item", "lazy", "loop", "value")
+    __slots__ = ("at", "done", "error", "fn", "future", "handler", "item", "lazy", "loop", "must", "value")
 
     def __init__(
         self,
@@ -64,11 +43,14 @@ class Job:
         handler: Handler[Any, Any] | None = None,
         item: Any = None,
         lazy: bool = False,
+        must: bool = False,
     ) -> None:
         self.future, self.loop, self.fn, self.handler, self.item = future, loop, fn, handler, item
-        self.lazy = lazy
+        self.lazy, self.must = lazy, must
         self.value: Any = None
         self.error: Exception | None = None
+        self.at = 0.0
+        self.done = False
 
     def finish(self, outcome: Any) -> None:
         if isinstance(outcome, Exception):
@@ -81,54 +63,88 @@ class Writer:
     """Runs jobs in the order they came, but those of one handler together. A bad one fails alone.
 
     A lazy job is one that nobody waits for: it goes along with the next commit, ``_LAZY_GAP`` seconds later at most.
+    After a fault of operation the jobs that must happen are tried again, in order and before any other; the rest of
+    their transaction fails.
     """
 
-    def __init__(self, engine: Engine, *, busy_seconds: float, commit_gap: float) -> None:
-        self._engine = engine
-        self._busy_seconds = busy_seconds
+    def __init__(self, dialect: Dialect, *, commit_gap: float) -> None:
+        self._dialect = dialect
         self._commit_gap = commit_gap
         self._queue: deque[Job] = deque()
+        self._musts: deque[Job] = deque()
+        self._again: list[Job] = []
+        self._doubt: tuple[str, Sequence[Job]] | None = None
+        self._fault: ServiceUnavailable | None = None
         self._wake = threading.Event()
+        self._urgent = False
         self._patient = False
         self._stopped = False
-        self._connection: Connection | None = None
+        self._give_up_at = 0.0
+        self._session: Session | None = None
         self._thread = threading.Thread(target=self._loop, name="database-write", daemon=True)
         self._thread.start()
 
     def put(self, job: Job) -> None:
         if self._stopped:
             raise ServiceUnavailable("The server is stopping. Try again in a moment.", retry_after=2)
+        if job.must:
+            job.at = time.monotonic()
+            self._forget_done()
+            self._musts.append(job)
+        if not job.lazy:
+            self._urgent = True
         self._queue.append(job)
         if not (job.lazy and self._patient):
             self._wake.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs that must happen wait."""
+        self._forget_done()
+        return len(self._musts)
+
+    @property
+    def oldest_wait(self) -> float:
+        """For how long the oldest of them waits, in seconds."""
+        self._forget_done()
+        return time.monotonic() - self._musts[0].at if self._musts else 0.0
+
+    def _forget_done(self) -> None:
+        """Run by those who queue, never by the writing thread, so that nothing needs a lock."""
+        while self._musts and self._musts[0].done:
+            self._musts.popleft()
+
     def stop(self) -> None:
         """Finishes what is queued and ends the thread."""
         if not self._stopped:
+            self._give_up_at = time.monotonic() + _LAST_TRIES
             self._stopped = True
             self._wake.set()
             self._thread.join()
 
     def _loop(self) -> None:
-        committed = 0.0
+        committed = pause = 0.0
         gathered = 0
         while True:
             self._wake.wait()
             self._wake.clear()
             if not self._stopped:
-                if all(job.lazy for job in tuple(self._queue)):
+                if not self._urgent:
                     self._wait_for_company()
-                # Under load it pays to gather; a lone caller would only wait.
+                # Under load it pays to gather; a lone caller would only wait, and so would a full batch.
                 gap = self._commit_gap if gathered > _FEW else self._commit_gap / 4
-                wait = committed + gap - time.monotonic()
+                wait = committed + gap - time.monotonic() if len(self._queue) < _BATCH else 0
                 if wait > 0:
                     time.sleep(wait)
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
-            self._run(batch)
+            self._urgent = False
+            gathered = self._turn()
             committed = time.monotonic()
-            gathered = len(batch)
-            _deliver(batch)
-            if self._queue:
+            held_up = self._fault is not None and (self._queue or self._doubt)
+            pause = min(max(pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE) if held_up else 0
+            if pause:
+                time.sleep(pause)
+            if self._queue or self._doubt:
+                self._urgent = True
                 self._wake.set()
             elif self._stopped:
                 self._disconnect()
@@ -141,77 +157,142 @@ class Writer:
         self._patient = False
         self._wake.clear()
 
-    def _run(self, batch: Sequence[Job]) -> None:
+    def _turn(self) -> int:
+        """Runs one batch of the queue, after any whose outcome is open. Returns how many jobs were taken."""
+        self._fault = None
+        if self._doubt is not None:
+            _deliver(self._find_out(*self._doubt))
+            self._put_back()
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
+        if self._doubt is not None and self._fault is not None:
+            _deliver(self._put_off(batch, self._fault))
+        else:
+            self._fault = None
+            _deliver(self._run(batch))
+        if self._fault is not None and (self._again or self._doubt):
+            # Nobody waits behind what is held up: all that may fail is told now.
+            rest = [self._queue.popleft() for _ in range(len(self._queue))]
+            _deliver(self._put_off(rest, self._fault))
+        self._put_back()
+        return len(batch)
+
+    def _run(self, batch: Sequence[Job]) -> Sequence[Job]:
+        """Runs jobs as one transaction, or in parts where one is bad. Returns those that are over."""
         if not batch:
-            return
+            return batch
         try:
-            connection = self._connect()
-            self._transact(connection, cast(Any, connection.connection.driver_connection), batch)
+            self._transact(batch)
+        except OutcomeUnknownError as error:
+            self._disconnect()
+            return self._find_out(error.mark, batch)
+        except Exception as error:
+            if (fault := operational(self._dialect, error)) is not None:
+                self._disconnect()
+                return self._put_off(batch, fault)
+            if len(batch) == 1:
+                batch[0].finish(self._dialect.translate(error))
+                return batch
+            middle = len(batch) // 2
+            first = self._run(batch[:middle])
+            if self._fault is not None:  # what came later must not be written earlier
+                return [*first, *self._put_off(batch[middle:], self._fault)]
+            return [*first, *self._run(batch[middle:])]
+        return batch
+
+    def _put_off(self, batch: Sequence[Job], fault: ServiceUnavailable) -> Sequence[Job]:
+        """After a fault of operation: what must happen is tried again later, the rest is over."""
+        self._fault = fault
+        again = [] if self._give_up else [job for job in batch if job.must]
+        over = [job for job in batch if not (job.must and again)]
+        self._again += again
+        for job in over:
+            job.finish(fault)
+            if job.must:
+                log.error("not written, and lost with this process: %s (%s)", type(job.item).__name__, fault.message)
+        return over
+
+    def _put_back(self) -> None:
+        self._queue.extendleft(reversed(self._again))
+        self._again = []
+
+    def _find_out(self, mark: str, batch: Sequence[Job]) -> Sequence[Job]:
+        """The connection was lost during COMMIT: asks the database how it ended. While it does not answer, what must
+        happen waits, neither written again nor given up."""
+        self._doubt = None
+        try:
+            session, _ = self._begin()
+            happened = session.committed(mark)
+            session.rollback()
         except Exception as error:
             self._disconnect()
-            fault = translate(error)
-            if len(batch) > 1 and fault is error:
-                for job in batch:
-                    self._run((job,))
-            else:
-                for job in batch:
-                    job.finish(fault)
+            log.warning("the outcome of a commit is not known yet: %s", self._dialect.translate(error))
+            over = self._put_off(batch, faults.unknown())
+            self._doubt = (mark, self._again) if self._again else None
+            self._again = []
+            return over
+        return batch if happened else self._put_off(batch, faults.not_written())
 
-    def _transact(self, connection: Connection, driver: Any, batch: Sequence[Job]) -> None:
-        self._begin(driver)
+    @property
+    def _give_up(self) -> bool:
+        return self._stopped and time.monotonic() > self._give_up_at
+
+    def _transact(self, batch: Sequence[Job]) -> None:
+        session, driver = self._begin()
         try:
             for handler, jobs in _by_handler(batch):
                 outcomes = handler(driver, [job.item for job in jobs])
                 for job, outcome in zip(jobs, outcomes, strict=True):
                     job.finish(outcome)
             for job in batch:
-                if job.fn is not None:
-                    _run_alone(connection, driver, job, job.fn)
-            driver.commit()
+                if job.fn is not None and len(batch) == 1:
+                    job.finish(job.fn(session.connection))
+                elif job.fn is not None:
+                    self._run_alone(session, driver, job, job.fn)
         except BaseException:
-            driver.rollback()
+            self._undo(session)
             raise
-        if connection.in_transaction():
-            connection.rollback()  # undoes nothing: it ends the transaction as SQLAlchemy sees it
+        try:
+            session.commit()
+        except OutcomeUnknownError:
+            raise
+        except BaseException:
+            self._undo(session)
+            raise
 
-    def _connect(self) -> Connection:
-        if self._connection is None:
-            self._connection = self._engine.connect()
-            self._connection.exec_driver_sql("PRAGMA busy_timeout = 0")  # ``_begin`` does the waiting
-            self._connection.rollback()
-        return self._connection
+    def _run_alone(self, session: Session, driver: Driver, job: Job, fn: Callable[[Connection], Any]) -> None:
+        driver.execute("SAVEPOINT alone")
+        try:
+            job.finish(fn(session.connection))
+        except Exception as error:
+            if not session.active:  # the database itself gave up the transaction, as on a full disk
+                raise
+            driver.execute("ROLLBACK TO SAVEPOINT alone")
+            job.finish(self._dialect.translate(error))
+        driver.execute("RELEASE SAVEPOINT alone")
+
+    def _begin(self) -> tuple[Session, Driver]:
+        """Begins a transaction, on a new connection where the old one was cut while it was idle."""
+        if self._session is not None:
+            try:
+                return self._session, self._session.begin()
+            except Exception as error:
+                if not self._dialect.lost(error):
+                    raise
+                self._disconnect()
+        session = self._session = self._dialect.session()
+        return session, session.begin()
+
+    def _undo(self, session: Session) -> None:
+        try:
+            session.rollback()
+        except Exception:
+            self._disconnect()
 
     def _disconnect(self) -> None:
         """Drops the connection after a fault: the next transaction starts from a fresh one."""
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
-
-    def _begin(self, driver: sqlite3.Connection) -> None:
-        """Takes the write lock. SQLite's own waiting backs off to 100 ms and starves a busy process; a short even
-        pause is fair."""
-        deadline = time.monotonic() + self._busy_seconds
-        while True:
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
-                    raise
-            time.sleep(_LOCK_RETRY_SECONDS)
-
-
-def _run_alone(connection: Connection, driver: sqlite3.Connection, job: Job, fn: Callable[[Connection], Any]) -> None:
-    driver.execute("SAVEPOINT alone")
-    try:
-        job.finish(fn(connection))
-    except Exception as error:
-        if not driver.in_transaction:  # SQLite itself gave up the transaction, as on a full disk
-            raise
-        driver.execute("ROLLBACK TO alone")
-        job.finish(translate(error))
-    driver.execute("RELEASE alone")
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
 
 def _by_handler(batch: Sequence[Job]) -> Iterable[tuple[Handler[Any, Any], list[Job]]]:
@@ -222,9 +303,10 @@ def _by_handler(batch: Sequence[Job]) -> Iterable[tuple[Handler[Any, Any], list[
     return groups.items()
 
 
-def _deliver(batch: Sequence[Job]) -> None:
+def _deliver(over: Sequence[Job]) -> None:
     loops: dict[asyncio.AbstractEventLoop | None, list[Job]] = {}
-    for job in batch:
+    for job in over:
+        job.done = True
         loops.setdefault(job.loop, []).append(job)
     for loop, jobs in loops.items():
         if loop is None:

@@ -20,8 +20,8 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     """What is written about one request. The ledger adds the money: measured and charged price, shortfall and bucket.
 
     ``at`` is in milliseconds. ``model`` is the model asked for, ``served_model`` what served it. ``rates`` are the
-    nano-pollen for one of each unit, as text of an exact fraction; with ``units`` and ``price_version`` any charge
-    can be computed again. ``meter_source`` is the bucket that paid most; the ledger sets it with the amounts.
+    nano-pollen for one of each unit, as text of an exact fraction, as this bill took them; ``facts`` are what chose
+    them from the price. With ``units`` any charge can be computed again. ``meter_source`` is the bucket that paid most; the ledger sets it with the amounts.
     """
 
     request_id: str
@@ -36,6 +36,7 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     provider: str | None = None
     units: Usage = _NO_USAGE
     rates: Mapping[str, str] = {}
+    facts: Mapping[str, str | bool] = {}
     price_version: str = ""
     catalog_revision: str = ""
     response_ms: int | None = None
@@ -115,6 +116,7 @@ def _values(row: UsageRow, paid: Paid, at: int, main: str | None) -> tuple[objec
         main,
         _encode(row.units).decode(),
         _encode(row.rates).decode(),
+        _encode(row.facts).decode(),
         row.price_version,
         row.catalog_revision,
         paid.measured,

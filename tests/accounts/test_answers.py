@@ -20,8 +20,8 @@ from openpollen.accounts.users import User, create_user
 from openpollen.core.errors import BadRequest, Forbidden
 from openpollen.core.money import NANO
 from openpollen.core.usage import Usage
-from openpollen.ledger.entries import Balances, HoldRequest
 from openpollen.ledger.credit import remaining
+from openpollen.ledger.entries import Balances, HoldRequest
 from openpollen.ledger.wallet import Wallet
 from openpollen.storage.database import Database
 from openpollen.usage import report

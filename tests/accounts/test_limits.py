@@ -13,8 +13,8 @@ from openpollen.accounts.tiers import Refills, Tiers
 from openpollen.accounts.users import User, create_user, set_banned
 from openpollen.core.errors import BadRequest, PaymentRequired, RateLimited, Unauthorized
 from openpollen.core.money import NANO
-from openpollen.ledger.verify import verify
 from openpollen.ledger.credit import balances, grant
+from openpollen.ledger.verify import verify
 from openpollen.storage.database import Database
 
 CENT = NANO // 100

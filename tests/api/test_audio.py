@@ -138,6 +138,30 @@ def test_a_transcript_in_each_format(user: Account, spoken: bytes, shape: str) -
     )
 
 
+@pytest.mark.parametrize("wanted", [["segment"], ["word"], ["word", "segment"]])
+def test_only_the_times_asked_for_come(user: Account, spoken: bytes, wanted: list[str]) -> None:
+    made = user.openai().audio.transcriptions.create(
+        model="whisper",
+        file=("a.wav", spoken),
+        response_format="verbose_json",
+        timestamp_granularities=wanted,  # type: ignore[arg-type] - a list of the two words
+    )
+    assert made.text
+    assert (bool(made.words), bool(made.segments)) == ("word" in wanted, "segment" in wanted)
+
+
+def test_what_a_transcript_cannot_have_is_told(user: Account, spoken: bytes) -> None:
+    for fields in (
+        {"timestamp_granularities[]": "word"},
+        {"include[]": "logprobs"},
+        {"known_speaker_names[]": "Ann"},
+        {"stream": "true"},
+    ):
+        reply = listen(user, spoken, **fields)
+        assert (reply.status, next(iter(fields)).removesuffix("[]") in reply.error["message"]) == (400, True)
+    assert "chunking_strategy" in listen(user, spoken, chunking_strategy="none").headers["x-ignored-parameters"]
+
+
 def test_the_default_transcriber_and_its_alias(user: Account, spoken: bytes) -> None:
     for fields in ({}, {"model": "whisper-large-v3"}, {"model": "scribe"}):
         reply = listen(user, spoken, **fields)

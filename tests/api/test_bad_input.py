@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import socket
 from collections.abc import Iterator
@@ -11,168 +10,10 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from tests.api.wrong import BODIES, CHAT, EARS, EDITS, IMAGES, RAW, SPEECH, TARGETS
 from tests.fakeprovider import FakeProvider
 from tests.fakewire import picture, tone
 from tests.gateway import Account, Gateway, Reply, form
-
-CHAT, IMAGES, EDITS = "/v1/chat/completions", "/v1/images/generations", "/v1/images/edits"
-SPEECH, EARS = "/v1/audio/speech", "/v1/audio/transcriptions"
-HELLO = [{"role": "user", "content": "Hello!"}]
-URI = "data:image/png;base64," + base64.b64encode(picture(8, 8)).decode()
-
-
-def chat(**fields: Any) -> dict[str, Any]:
-    return {"model": "lab-chat", "messages": HELLO, **fields}
-
-
-def image(**fields: Any) -> dict[str, Any]:
-    return {"model": "lab-image", "prompt": "a cat", **fields}
-
-
-#: Path, JSON body, and a word that the message must have.
-BODIES: list[tuple[str, Any, str]] = [
-    (CHAT, chat(messages=None), "messages"),
-    (CHAT, chat(messages=[]), "messages"),
-    (CHAT, chat(messages="Hello"), "messages"),
-    (CHAT, chat(messages=["Hello"]), "messages"),
-    (CHAT, chat(messages=[{"content": "a"}]), "role"),
-    (CHAT, chat(messages=[{"role": "robot", "content": "a"}]), "robot"),
-    (CHAT, chat(messages=[{"role": "user", "content": 5}]), "content"),
-    (CHAT, chat(messages=[{"role": "user", "content": []}]), "content"),
-    (CHAT, chat(model=5), "model"),
-    (CHAT, chat(model=["lab-chat"]), "model"),
-    (CHAT, chat(model="no-such-model"), "no-such-model"),
-    (CHAT, chat(model="x" * 5000), "There is no model"),
-    (CHAT, chat(temperature=2.1), "temperature"),
-    (CHAT, chat(temperature=-0.1), "temperature"),
-    (CHAT, chat(temperature="warm"), "temperature"),
-    (CHAT, chat(temperature=[1]), "temperature"),
-    (CHAT, chat(top_p=1.5), "top_p"),
-    (CHAT, chat(presence_penalty=3), "presence_penalty"),
-    (CHAT, chat(max_tokens=0), "max_tokens"),
-    (CHAT, chat(max_tokens=-5), "max_tokens"),
-    (CHAT, chat(max_tokens=1.5), "max_tokens"),
-    (CHAT, chat(seed=-2), "seed"),
-    (CHAT, chat(seed=2**31), "seed"),
-    (CHAT, chat(seed="x"), "seed"),
-    (CHAT, chat(n=2), "n:"),
-    (CHAT, chat(stream="perhaps"), "stream"),
-    (CHAT, chat(stop=[]), "stop"),
-    (CHAT, chat(stop=["a", "b", "c", "d", "e"]), "stop"),
-    (CHAT, chat(tools="all"), "tools"),
-    (CHAT, chat(tool_choice=7), "tool_choice"),
-    (CHAT, chat(response_format="json"), "response_format"),
-    (CHAT, chat(modalities=["smell"]), "modalities"),
-    (CHAT, chat(top_logprobs=21), "top_logprobs"),
-    (CHAT, chat(max_cost="much"), "max_cost"),
-    (CHAT, chat(max_cost=-1), "max_cost"),
-    (CHAT, chat(safe="perhaps"), "safe"),
-    (CHAT, [HELLO], "object"),
-    (CHAT, "Hello", "object"),
-    (IMAGES, {"model": "lab-image"}, "prompt"),
-    (IMAGES, image(prompt=""), "prompt"),
-    (IMAGES, image(prompt="   "), "prompt"),
-    (IMAGES, image(prompt="a" * 32_001), "32,000"),
-    (IMAGES, image(prompt=["a"]), "prompt"),
-    (IMAGES, image(n=0), "n:"),
-    (IMAGES, image(n=2), "n:"),
-    (IMAGES, image(size="big"), "WIDTHxHEIGHT"),
-    (IMAGES, image(size="100"), "WIDTHxHEIGHT"),
-    (IMAGES, image(size="-5x100"), "WIDTHxHEIGHT"),
-    (IMAGES, image(model="scene", size="0x0"), "scene"),
-    (IMAGES, image(model="scene", size="63x64"), "64 to 2048"),
-    (IMAGES, image(model="scene", size="99999x64"), "64 to 2048"),
-    (IMAGES, image(quality="best"), "quality"),
-    (IMAGES, image(response_format="png"), "response_format"),
-    (IMAGES, image(output_format="webp"), "output_format"),
-    (IMAGES, image(seed=1.5), "seed"),
-    (IMAGES, image(transparent="maybe"), "transparent"),
-    (EDITS, image(), "image"),
-    (EDITS, image(image=5), "image"),
-    (EDITS, image(image="cat.png"), "image"),
-    (EDITS, image(image="ftp://example.org/cat.png"), "image"),
-    (EDITS, image(image="data:image/png;base64,####"), "base64"),
-    (EDITS, image(image="data:image/png;base64,"), "image"),
-    (EDITS, image(image="data:text/plain;base64,SGVsbG8="), "picture"),
-    (EDITS, image(image=[URI] * 17), "16"),
-    (EDITS, image(image="http://127.0.0.1:1/cat.png"), "public"),
-    (EDITS, image(image="http://localhost/cat.png"), "public"),
-    (EDITS, image(image="http://169.254.169.254/latest/meta-data/"), "public"),
-    (EDITS, image(image="http://[::1]/cat.png"), "public"),
-    (EDITS, image(image="http://[::ffff:10.0.0.1]/cat.png"), "public"),
-    (EDITS, image(image="http://10.1.2.3/cat.png"), "public"),
-    (EDITS, image(image="http://2130706433/cat.png"), "IP address"),
-    (EDITS, image(image="https://user:password@example.org/cat.png"), "user"),
-    (SPEECH, {"model": "lab-speech"}, "input"),
-    (SPEECH, {"model": "lab-speech", "input": ""}, "input"),
-    (SPEECH, {"model": "lab-speech", "input": 0.5, "speed": 0}, "speed"),
-    (SPEECH, {"model": "lab-speech", "input": "a", "speed": 5}, "speed"),
-    (SPEECH, {"model": "lab-speech", "input": "a", "speed": "fast"}, "speed"),
-    (SPEECH, {"model": "lab-speech", "input": "a", "response_format": "midi"}, "response_format"),
-    (SPEECH, {"model": "lab-speech", "input": "a", "voice": 7.5}, "voice"),
-    (SPEECH, {"model": "lab-speech", "input": "a", "stream_format": "sse"}, "stream_format"),
-    (SPEECH, {"input": "a", "voice": "darth"}, "alloy"),
-    (SPEECH, {"input": "a", "duration": -1, "model": "elevenmusic"}, "duration"),
-    (SPEECH, {"input": "a", "duration": 9999, "model": "elevenmusic"}, "duration"),
-    ("/v1/videos", {"model": "lab-video", "prompt": "a", "seconds": "-1"}, "seconds"),
-    ("/v1/videos", {"model": "lab-video", "prompt": "a", "seconds": "long"}, "seconds"),
-    ("/v1/videos", {"model": "lab-video"}, "prompt"),
-    ("/v1/videos", {"model": "flux", "prompt": "a"}, "flux"),
-    ("/v1/estimate", {"endpoint": "tea", "request": {}}, "endpoint"),
-    ("/v1/estimate", {"request": {}}, "endpoint"),
-    ("/v1/estimate", {"endpoint": "image", "request": []}, "request"),
-]
-
-#: GET targets that are wrong, and a word that the message must have.
-TARGETS: list[tuple[str, str]] = [
-    ("/image/a?width=ten", "width"),
-    ("/image/a?width=-1", "width"),
-    ("/image/a?width=0", "width"),
-    ("/image/a?width=1e400", "width"),
-    ("/image/a?seed=abc", "seed"),
-    ("/image/a?seed=-7", "seed"),
-    ("/image/a?transparent=perhaps", "transparent"),
-    ("/image/a?quality=ultra", "quality"),
-    ("/image/a?image=not-an-address", "image"),
-    ("/image/a?model=kontext&image=http://192.168.0.1/a.png", "public"),
-    ("/image/%20", "prompt"),
-    ("/image/%ff%fe", "UTF-8"),
-    ("/image/%zz", "percent"),
-    ("/image/a%", "percent"),
-    ("/image/a?prompt=%ff", "UTF-8"),
-    ("/text/%e2%82", "UTF-8"),
-    ("/text/a?temperature=nan", "temperature"),
-    ("/text/a?temperature=inf", "temperature"),
-    ("/text/a?max_tokens=0", "max_tokens"),
-    ("/text/a?stream=perhaps", "stream"),
-    ("/audio/%20", "input"),
-    ("/audio/a?speed=nan", "speed"),
-    ("/audio/a?response_format=midi", "response_format"),
-    ("/audio/a?voice=darth", "voice"),
-    ("/video/a?model=scene-video&duration=-5", "duration"),
-    ("/video/a?model=scene-video&duration=nan", "duration"),
-    ("/video/a?model=scene-video&duration=61", "duration"),
-    ("/video/a?model=scene-video&aspectRatio=wide", "wide"),
-    ("/video/a?model=scene-video&resolution=8k", "8k"),
-    ("/v1/videos?limit=0", "limit"),
-]
-
-#: Bodies that are no JSON object at all.
-RAW: list[tuple[bytes, str]] = [
-    (b"", "JSON"),
-    (b"{", "JSON"),
-    (b"null", "object"),
-    (b"\xff\xfe{}", "UTF-8"),
-    (b'{"model": "lab-chat", "messages": [{"role": "user", "content": "\xff"}]}', "UTF-8"),
-    (b'{"model": "lab-chat", "messages": [{"role": "user", "content": "a"}], "temperature": NaN}', "JSON"),
-    (b'{"model": "lab-chat", "messages": [{"role": "user", "content": "a"}], "temperature": 1e999}', "out of range"),
-    (b"{'model': 'lab-chat'}", "JSON"),
-    (b'{"model": "lab-chat"} trailing', "JSON"),
-    (b"[" * 100_000, "JSON"),
-    (b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested"),
-    (b'{"model": "lab-chat", "messages": ' + b"[" * 5000 + b"]" * 5000 + b"}", "nested"),
-    (b"model=lab-chat&prompt=a", "JSON"),
-]
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
 from tests.gateway import Account, nano
 
@@ -130,6 +131,27 @@ def test_a_schema_is_kept(user: Account, stream: bool) -> None:
     person = json.loads(content(reply, stream))
     assert person.keys() == {"name", "age"}
     assert isinstance(person["age"], int)
+
+
+class Step(BaseModel):
+    e: str
+    n: int
+
+
+class Solution(BaseModel):
+    steps: list[Step]
+    ok: bool | None
+    kind: Literal["x", "y"]
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2])
+def test_openais_library_parses_an_answer_that_nobody_bounded(user: Account, seed: int | None) -> None:
+    answer = user.openai().chat.completions.parse(
+        model="openai", messages=ask("Solve 8x + 7 = -23."), response_format=Solution, seed=seed
+    )
+    assert isinstance(answer.choices[0].message.parsed, Solution)
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens < 300
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_weather"}}])

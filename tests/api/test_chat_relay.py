@@ -40,6 +40,12 @@ def test_the_price_is_exact_in_header_row_balance_and_bill(payer: Account, fake:
     assert billed.input_tokens * INPUT + billed.output_tokens * OUTPUT == ANSWER
 
 
+def test_a_service_tier_that_no_host_gets_is_told(payer: Account, fake: FakeProvider) -> None:
+    assert payer.chat("lab-chat", service_tier="flex").headers["x-ignored-parameters"] == "service_tier"
+    assert "x-ignored-parameters" not in payer.chat("lab-chat", service_tier="auto").headers
+    assert all("service_tier" not in request.json for request in fake.requests)
+
+
 @pytest.mark.parametrize("mode", ["chat", "bytes", "late-usage", "double-usage", "no-done"])
 def test_a_stream_is_relayed_and_charged_exactly(payer: Account, fake: FakeProvider, mode: str) -> None:
     *chunks, last, done = payer.chat(f"lab-{mode}", stream=True).events
@@ -129,9 +135,12 @@ def test_a_broken_stream_ends_with_an_error_event_and_costs_what_was_sent_on(pay
         (error,) = [event["error"] for event in events if event != "[DONE]" and "error" in event]
         assert error["code"] == "BAD_GATEWAY"
         assert error["message"]
-        text = "".join(e["choices"][0]["delta"].get("content") or "" for e in events if "choices" in e)
+        text = "".join(
+            e["choices"][0]["delta"].get("content") or "" for e in events if e != "[DONE]" and e.get("choices")
+        )
         assert TEXT.startswith(text)
         row = payer.rows(count)[0]
+        assert events[-2]["usage"]["pollen_cost"] == f"{nano(row['cost_usd']) / NANO:.9f}".rstrip("0")
         assert (row["partial"], row["estimated"]) == (True, True)
         assert 0 < nano(row["cost_usd"]) < ANSWER
     assert payer.balance == NANO - sum(nano(row["cost_usd"]) for row in payer.rows(2))

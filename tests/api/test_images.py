@@ -180,6 +180,19 @@ def test_edits_as_json_with_a_data_uri(user: Account) -> None:
     assert reply.headers["x-model-used"] == "scene"
 
 
+def test_edits_take_openais_list_of_images(user: Account) -> None:
+    uri = "data:image/png;base64," + base64.b64encode(user.get(f"/image/a%20boat?{SMALL}").body).decode()
+    body = {"prompt": "make it night", "images": [{"image_url": uri}], "model": "kontext"}
+    reply = user.post("/v1/images/edits", body)
+    assert opened(base64.b64decode(reply.json["data"][0]["b64_json"])).size == (128, 128)
+
+
+def test_openais_wishes_without_an_effect_here_are_told(user: Account) -> None:
+    body = {"prompt": "a cat", "size": "64x64", "model": "scene", "moderation": "low", "style": "natural"}
+    reply = user.post("/v1/images/generations", {**body, "output_compression": 100, "partial_images": 0})
+    assert (reply.status, reply.headers["x-ignored-parameters"]) == (200, "moderation, style")
+
+
 @pytest.mark.parametrize("name", ["image", "image[]"])
 def test_edits_as_a_form(user: Account, name: str) -> None:
     boat = user.get(f"/image/a%20boat?{SMALL}").body

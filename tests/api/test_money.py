@@ -106,6 +106,16 @@ def test_max_cost_shortens_a_chat(payer: Account, fake: FakeProvider) -> None:
     assert limit * OUTPUT <= 1_000_000
 
 
+def test_what_a_chat_needs_at_least_is_told_and_is_enough(payer: Account, fake: FakeProvider) -> None:
+    error = payer.chat("lab-chat", "a word " * 50, max_cost="0.000001", max_tokens=900).error
+    assert (error["code"], error["reason"]) == ("PAYMENT_REQUIRED", "max_cost")
+    required = error["details"]["required"]
+    assert nano(required) < 900 * OUTPUT
+    assert fake.requests == []
+    assert payer.chat("lab-chat", "a word " * 50, max_cost=required, max_tokens=900).status == 200
+    assert fake.requests[0].json["max_tokens"] == 1
+
+
 @pytest.mark.parametrize("way", ["body", "query", "header"])
 def test_max_cost_refuses_what_cannot_be_shortened(payer: Account, fake: FakeProvider, way: str) -> None:
     body = {"model": "lab-image", "prompt": "a", "size": "64x64"}

@@ -95,9 +95,9 @@ def test_a_faulty_file_names_every_key(tmp_path: Path) -> None:
         assert word in refused.stderr
 
 
-def test_sigterm_stops_in_time_with_a_stream_open_and_settles_it(
-    tmp_path: Path, config: Path, lab: FakeProvider
-) -> None:
+@pytest.mark.parametrize("drain", ["0.5", "5"])
+def test_sigterm_tells_open_calls_settles_them_and_stops_in_time(tmp_path: Path, config: Path, drain: str) -> None:
+    config.write_text(f"[server]\ndrain_s = {drain}\n" + config.read_text())
     gateway = server(tmp_path, config)
     with gateway:
         payer = gateway.account()
@@ -111,7 +111,16 @@ def test_sigterm_stops_in_time_with_a_stream_open_and_settles_it(
         events = read_events(streaming.getresponse())
         while not next(events)["choices"][0]["delta"].get("content"):
             pass
-        assert gateway.stop() < 10
+        assert float(drain) <= gateway.stop() < float(drain) + 4
+        *_, before, last, done = events
+        if drain == "5":  # long enough for the whole answer
+            assert "error" not in before
+        else:
+            assert before["error"]["code"] == "SERVICE_UNAVAILABLE"
+            assert "stopping" in before["error"]["message"]
+        assert (last["choices"], done) == ([], "[DONE]")
+        refused = waiting.getresponse()
+        assert (refused.status, json.loads(refused.read())["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
         waiting.close()
         streaming.close()
     again = server(tmp_path, config)
@@ -119,6 +128,7 @@ def test_sigterm_stops_in_time_with_a_stream_open_and_settles_it(
         survivor = Account(again, payer.id, payer.key, payer.key_id)
         (row,) = survivor.rows(1)
         assert 0 < nano(row["cost_usd"]) <= labconfig.ANSWER
+        assert nano(row["cost_usd"]) == nano(last["usage"]["pollen_cost"])
         assert survivor.balance == NANO - nano(row["cost_usd"])
         report = again.verify()
         assert (report["ok"], report["held"]) == (True, 0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import pytest
+from PIL import Image
 
 from tests.fakeprovider import FakeProvider
 from tests.gateway import NANO, Account, Gateway, Reply, eventually, nano
@@ -108,6 +109,10 @@ def test_a_job_from_start_to_deletion(user: Account) -> None:
     content = user.get(f"/v1/videos/{job['id']}/content")
     assert content.headers["content-type"] == "video/mp4"
     assert film(content.body)[:3] == (160, 96, 1)
+    still = user.get(f"/v1/videos/{job['id']}/content?variant=thumbnail")
+    assert still.headers["content-type"] == "image/webp"
+    with Image.open(io.BytesIO(still.body)) as picture:
+        assert (picture.format, picture.size) == ("WEBP", (160, 96))
     listed = user.get("/v1/videos?limit=1").json
     assert (listed["object"], listed["data"][0]["id"]) == ("list", job["id"])
     assert user.request("DELETE", f"/v1/videos/{job['id']}").json == {
@@ -116,6 +121,19 @@ def test_a_job_from_start_to_deletion(user: Account) -> None:
         "deleted": True,
     }
     assert user.get(f"/v1/videos/{job['id']}").status == 404
+
+
+def test_jobs_are_listed_in_either_order(gateway: Gateway) -> None:
+    maker = gateway.account()
+    body = {"model": "scene-video", "prompt": "a boat", "seconds": "1", "size": "160x96", "fps": 8}
+    made = [maker.post("/v1/videos", body).json["id"] for _ in range(3)]
+    listed = {order: maker.get(f"/v1/videos?order={order}").json["data"] for order in ("asc", "desc")}
+    assert [job["id"] for job in listed["asc"]] == made
+    assert [job["id"] for job in listed["desc"]] == made[::-1]
+    rest = maker.get(f"/v1/videos?order=asc&after={made[0]}").json["data"]
+    assert [job["id"] for job in rest] == made[1:]
+    for job in made:
+        finished(maker, job)
 
 
 def test_a_job_through_openais_library(user: Account, clip: bytes) -> None:

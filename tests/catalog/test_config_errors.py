@@ -31,6 +31,24 @@ BAD: dict[str, tuple[str, tuple[str, ...]]] = {
     "refill negative": ('[tiers.refill]\nseed = "-1"\n', ("[tiers] refill", "0 or more")),
     "grant too fine": ('[accounts]\nwelcome_grant = "0.0000000001"\n', ("[accounts] welcome_grant", "nine decimal")),
     "address without scheme": ('[server]\ngen_url = "gen.example"\n', ("[server] gen_url", "http://")),
+    "address with a path": ('[server]\ngen_url = "https://a.example/gen"\n', ("[server] gen_url", "no user, path")),
+    "address with a query": ('[server]\ngen_url = "https://a.example?x=1"\n', ("[server] gen_url", "query")),
+    "address with a blank": ('[server]\nmedia_url = "https://a b"\n', ("[server] media_url", "without blanks")),
+    "address with a wrong port": ('[server]\nenter_url = "https://a:99999"\n', ("[server] enter_url", "port")),
+    "proxy wrong": (
+        '[server]\ntrusted_proxies = ["10.0.0.0/8", "300.1.1.1/8"]\n',
+        ("trusted_proxies", "'300.1.1.1/8'"),
+    ),
+    "proxy no address": ('[server]\ntrusted_proxies = ["x"]\n', ("[server] trusted_proxies", "'x'")),
+    "list wanted": ('[server]\nallowed_hosts = "x"\n', ("[server] allowed_hosts", '["x"]')),
+    "host with scheme": ('[server]\nallowed_hosts = ["https://x"]\n', ("[server] allowed_hosts", "without scheme")),
+    "host wrong": ('[server]\nhost = "999.1.1.1"\n', ("[server] host", "'999.1.1.1'")),
+    "admin without name": ('[accounts]\nadmin_name = ""\n', ("[accounts] admin_name", "1 to 64")),
+    "safety model unknown": (
+        '[generation]\nsafety_model = "qwen-safty"\n',
+        ("[generation] safety_model", "did you mean qwen-safety"),
+    ),
+    "safety model of another kind": ('[generation]\nsafety_model = "flux"\n', ("[generation] safety_model", "'flux'")),
     "chat model unknown": ('[engines]\nchat_model = "smolm2"\n', ("[engines] chat_model", "smollm2")),
     "local taken": ('[providers.local]\nkey = "x"\n', ("[providers.local]", "built-in")),
     "wire missing": ('[providers.lab]\nbase_url = "http://h/v1"\n', ("[providers.lab] wire", "is missing")),
@@ -93,6 +111,27 @@ def test_a_fault_names_its_file_table_and_key(name: str, tmp_path: Path) -> None
     line = next((line for line in problems if all(word in line for word in words)), None)
     assert line is not None, problems
     assert line.startswith(str(path))
+
+
+def test_a_wrong_price_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "openpollen.toml"
+    path.write_text(CHAT + ROUTE + PRICE.replace('"1"', '"abc"').replace('"2"', '"-1"'), "utf-8")
+    first, second = validate(path)
+    assert "price.input_token: 'abc'" in first
+    assert "price.output_token: '-1'" in second
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "openpollen.toml"
+    path.write_bytes(b"\xef\xbb\xbf[server]\nport = 1\n")
+    assert validate(path) == []
+
+
+def test_a_wrong_variable_is_named_and_not_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "openpollen.toml"
+    path.write_text("", "utf-8")
+    [line] = validate(path, {"OPENPOLLEN_SERVER_TRUSTED_PROXIES": "10.0.0.1, x"})
+    assert line.startswith("OPENPOLLEN_SERVER_TRUSTED_PROXIES: 'x'")
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:

@@ -53,6 +53,10 @@ PERSON = {
 }
 
 
+NOWHERE = {"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}}, "required": ["a"]}
+CIRCLE = {"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]}
+
+
 @pytest.fixture(scope="module")
 def client(models_dir: Path) -> Iterator[Client]:
     with listener() as socket, host_program(socket, models_dir):
@@ -139,6 +143,83 @@ def test_a_json_answer_fits_its_schema(client: Client) -> None:
     value = json.loads(content(client.chat(asked, response_format=form, max_tokens=300).json["choices"][0]))
     assert fits(value, PERSON)
     assert "Anna" in value["name"]
+
+
+#: Nothing in these says where an answer ends.
+ENDLESS: dict[str, Any] = {
+    "steps": {
+        "type": "object",
+        "properties": {
+            "steps": {"type": "array", "items": {"$ref": "#/$defs/Step"}},
+            "ok": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+            "kind": {"enum": ["x", "y"], "type": "string"},
+        },
+        "required": ["steps", "ok", "kind"],
+        "additionalProperties": False,
+        "$defs": {
+            "Step": {
+                "type": "object",
+                "properties": {"e": {"type": "string"}, "n": {"type": "integer"}},
+                "required": ["e", "n"],
+                "additionalProperties": False,
+            }
+        },
+    },
+    "tree": {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#"}}},
+        "required": ["name", "children"],
+    },
+    "open": {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1},
+    "patterns": {
+        "type": "object",
+        "patternProperties": {"^[a-z]{1,8}$": {"type": "number"}},
+        "additionalProperties": False,
+        "minProperties": 1,
+    },
+    "parts": {
+        "allOf": [
+            {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+            {"type": "object", "properties": {"b": {"type": "array", "items": {}}}, "required": ["b"]},
+        ]
+    },
+    "either": {
+        "type": "object",
+        "properties": {"kind": {"type": ["string", "null"]}},
+        "required": ["kind"],
+        "oneOf": [{"required": ["at"], "properties": {"at": {"type": "string", "format": "date-time"}}}],
+    },
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_json_comes_to_an_end_by_itself_whatever_the_seed(client: Client, name: str, seed: int) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": name, "schema": ENDLESS[name], "strict": True}}
+    asked = "Solve 8x + 7 = -23 in four small steps."
+    answer = client.chat(asked, response_format=form, seed=seed, stream=seed == 3, max_tokens=None)
+    if seed == 3:
+        text = "".join(e["choices"][0]["delta"].get("content") or "" for e in answer.events if e["choices"])
+        usage = answer.events[-1]["usage"]
+    else:
+        text, usage = content(answer.json["choices"][0]), answer.json["usage"]
+    assert fits(json.loads(text), ENDLESS[name])
+    assert usage["completion_tokens"] < 300
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_json_fits_into_few_tokens_where_the_schema_allows_it(client: Client, name: str) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": name, "schema": ENDLESS[name]}}
+    answer = client.chat("Solve 8x + 7 = -23.", response_format=form, seed=1, max_tokens=80)
+    assert fits(json.loads(content(answer.json["choices"][0])), ENDLESS[name])
+
+
+def test_bounds_that_the_schema_gives_are_kept(client: Client) -> None:
+    schema = {"type": "array", "items": {"type": "integer", "minimum": 10, "maximum": 99}, "minItems": 12}
+    form = {"type": "json_schema", "json_schema": {"name": "numbers", "schema": schema}}
+    answer = client.chat("Numbers, please.", response_format=form, seed=1, max_tokens=None)
+    value = json.loads(content(answer.json["choices"][0]))
+    assert fits(value, schema)
 
 
 def test_json_that_cannot_be_finished_is_an_error_and_never_half_an_object(client: Client) -> None:
@@ -235,6 +316,10 @@ def test_a_tool_result_is_answered_in_words(client: Client) -> None:
         ({"response_format": {"type": "json_schema"}}, "json_schema"),
         ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "wrong"}}}}, "wrong"),
         ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"$ref": "http://x/"}}}}, "http://x/"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": NOWHERE}}}, "#/$defs/none"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": CIRCLE}}}, "No finite JSON"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"pattern": "("}}}}, "pattern"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": NOWHERE}}]}, "#/$defs/none"),
         ({"logprobs": False, "top_logprobs": 2}, "logprobs"),
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
     ],
@@ -282,6 +367,9 @@ def test_a_value_fits_its_own_constant_and_nothing_fits_false(value: Any) -> Non
         ("abc", {"pattern": "^b"}, False),
         (5, {"anyOf": [{"maximum": 3}, {"minimum": 5}]}, True),
         (5, {"allOf": [{"maximum": 3}, {"minimum": 5}]}, False),
+        ({"ab": 1}, {"patternProperties": {"^a": {"type": "integer"}}, "additionalProperties": False}, True),
+        ({"ab": "1"}, {"patternProperties": {"^a": {"type": "integer"}}}, False),
+        ({"a": 1, "b": 2}, {"maxProperties": 1}, False),
         ({"x": 1}, {"properties": {"x": {"$ref": "#/$defs/t"}}, "$defs": {"t": {"type": "string"}}}, False),
     ],
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
+import av
 import pytest
 
 from tests import labconfig
@@ -42,6 +44,30 @@ def gateway(lab: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield running
     assert "Traceback" not in running.output
     assert labconfig.KEY not in running.output
+
+
+@pytest.fixture(scope="session")
+def crew(lab: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A server of two workers, which tests may kill."""
+    folder = tmp_path_factory.mktemp("crew")
+    config = folder / "openpollen.toml"
+    config.write_text(labconfig.operator_file(lab.base_url, SETTINGS))
+    with Gateway(folder / "data", config, ("--workers", "2"), env={"LAB_KEY": labconfig.KEY}) as running:
+        yield running
+    assert "Traceback" not in running.output
+
+
+@pytest.fixture(scope="session")
+def clip() -> bytes:
+    """A film of a second."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as file:
+        stream = file.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(8):
+            file.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        file.mux(stream.encode(None))
+    return out.getvalue()
 
 
 @pytest.fixture

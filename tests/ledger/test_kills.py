@@ -129,7 +129,9 @@ def test_a_small_wallet_is_spent_to_the_end_whoever_dies(
 
 def test_without_a_ledger_the_server_says_so_loudly_and_charges_nothing(tmp_path: Path, lab: FakeProvider) -> None:
     config = tmp_path / "openpollen.toml"
-    config.write_text(labconfig.operator_file(lab.base_url, '[engines]\nenabled = false\n[ledger]\ndurability = "off"\n'))
+    config.write_text(
+        labconfig.operator_file(lab.base_url, '[engines]\nenabled = false\n[ledger]\ndurability = "off"\n')
+    )
     with Gateway(tmp_path / "data", config, env={"LAB_KEY": labconfig.KEY}) as gateway:
         payer = gateway.account()
         assert payer.chat("lab-chat").cost == ANSWER

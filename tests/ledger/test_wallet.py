@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from openpollen.core.errors import BadRequest, Conflict, PaymentRequired, ServiceUnavailable
+from openpollen.core.errors import BadRequest, Conflict, PaymentRequired
 from openpollen.core.usage import Usage
 from openpollen.ledger.entries import Balances, Hold, KeyBudget
 from openpollen.ledger.leases import Leases
 from openpollen.ledger.verify import verify
 from openpollen.ledger.wallet import Wallet
-from openpollen.storage.database import Connection, Database
+from openpollen.storage.database import Database
 from openpollen.usage.record import Paid
 from tests.ledger.workers import USER, ask, fill, row, workers
 
@@ -183,33 +183,6 @@ def test_settlements_of_one_call_at_the_same_moment_are_one(database: Database) 
         prices = [(hold, price) for hold in holds for price in (4, 5, 6)]
         await asyncio.gather(*(wallet.settle(hold, price, row(hold.request.request_id)) for hold, price in prices))
         assert await wallet.balances(USER) == Balances(pack=88)
-
-    run(database, work())
-
-
-def test_a_full_disk_refuses_calls_and_loses_no_money(database: Database) -> None:
-    async def work() -> None:
-        wallet = Wallet(database)
-        await fill(wallet, pack=1_000_000)
-
-        def fill_the_disk(connection: Connection) -> None:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
-
-        await database.write(fill_the_disk)
-        charges: list[int] = []
-
-        async def spend() -> None:
-            for number in range(10_000):
-                hold = await wallet.hold(ask(f"r{number}", 5))
-                charges.append((await wallet.settle(hold, 3, row(f"r{number}"))).charged)
-
-        with pytest.raises(ServiceUnavailable) as fault:
-            await spend()
-        assert fault.value.reason == "disk_full"
-        assert charges
-        await wallet.reclaim("main")
-        assert await wallet.balances(USER) == Balances(pack=1_000_000 - sum(charges))
 
     run(database, work())
 

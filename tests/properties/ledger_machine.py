@@ -4,8 +4,11 @@ few lines. It is run on each database as it is, and with faults planted into it,
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
@@ -50,12 +53,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     calls = Bundle("calls")
     ended = Bundle("ended")
-    make_database: Callable[[], Database]
-    drop_database: Callable[[Database], None]
+    make_database: Callable[[Path], Database]
 
     def __init__(self) -> None:
         super().__init__()
-        self.database = type(self).make_database()
+        self.folder = Path(tempfile.mkdtemp())
+        self.database = type(self).make_database(self.folder)
         self.runner = asyncio.Runner()
         self.wallets: dict[str, Wallet] = {}
         for name in WORKERS:
@@ -74,7 +77,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert leases == 0, "a worker that stopped kept a lease"
         finally:
             self.runner.close()
-            type(self).drop_database(self.database)
+            self.database.close()
+            shutil.rmtree(self.folder)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)

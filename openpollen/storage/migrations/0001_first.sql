@@ -1,3 +1,14 @@
+CREATE TABLE audit (
+  id {rowid} NOT NULL,
+  at BIGINT NOT NULL,
+  actor TEXT NOT NULL,
+  action TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  details TEXT NOT NULL,
+  PRIMARY KEY (id)
+);
+CREATE INDEX audit_of_subject ON audit (subject, id);
+
 CREATE TABLE cached_answers (
   partition TEXT NOT NULL,
   "key" TEXT NOT NULL,
@@ -29,6 +40,24 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_by_expiry ON idempotency (expires_at);
 
+CREATE TABLE deliveries (
+  request_id TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('attended', 'left', 'taken')),
+  worker TEXT NOT NULL,
+  lease_until BIGINT NOT NULL,
+  status INTEGER,
+  media_type TEXT,
+  headers TEXT,
+  body {bytes},
+  blob TEXT,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (request_id)
+);
+CREATE INDEX deliveries_by_expiry ON deliveries (expires_at);
+CREATE INDEX deliveries_of_key ON deliveries (key_id, identity);
+
 CREATE TABLE jobs (
   id TEXT NOT NULL,
   user_id TEXT NOT NULL,
@@ -38,11 +67,13 @@ CREATE TABLE jobs (
   progress INTEGER NOT NULL,
   request TEXT NOT NULL,
   request_id TEXT NOT NULL,
+  work TEXT,
   provider TEXT,
   upstream_id TEXT,
   media_id TEXT,
   result TEXT,
   error TEXT,
+  cancelled INTEGER NOT NULL,
   worker TEXT,
   lease_until BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
@@ -50,6 +81,7 @@ CREATE TABLE jobs (
   PRIMARY KEY (id)
 );
 CREATE INDEX jobs_by_status ON jobs (status, lease_until);
+CREATE INDEX jobs_of_request ON jobs (request_id);
 CREATE INDEX jobs_of_user ON jobs (user_id, created_at);
 
 CREATE TABLE ledger_accounts (
@@ -157,6 +189,7 @@ CREATE TABLE usage (
   meter_source TEXT,
   units TEXT NOT NULL,
   rates TEXT NOT NULL,
+  facts TEXT NOT NULL,
   price_version TEXT NOT NULL,
   catalog_revision TEXT NOT NULL,
   measured BIGINT NOT NULL CHECK (measured >= 0),

@@ -1,0 +1,60 @@
+"""The audit trail: who did what to whom, written in the transaction that does it. Never changed, and without secrets."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from msgspec import json
+from sqlalchemy import insert, select
+
+from openpollen.ledger.entries import iso
+from openpollen.storage.database import Connection
+from openpollen.storage.schema import audit
+
+#: The actor of what the program does by itself.
+SYSTEM = "system"
+
+Action = Literal[
+    "user.create",
+    "user.tier",
+    "user.ban",
+    "user.unban",
+    "user.login_link",
+    "key.create",
+    "key.revoke",
+    "credit.grant",
+    "credit.correct",
+    "credit.refund",
+]
+
+
+def note(connection: Connection, actor: str, action: Action, subject: str, **details: Any) -> None:
+    """Adds a row: ``actor`` did ``action`` to the account ``subject``. ``details`` are plain values; amounts in
+    decimal pollen. Call it in the transaction of the act itself."""
+    row = {
+        "at": int(time.time() * 1000),
+        "actor": actor,
+        "action": action,
+        "subject": subject,
+        "details": json.encode(details).decode(),
+    }
+    connection.execute(insert(audit).values(row))
+
+
+def trail(connection: Connection, *, limit: int = 100, subject: str | None = None) -> list[dict[str, Any]]:
+    """The latest rows, of one account or of all, the newest first."""
+    rows = select(audit).order_by(audit.c.id.desc()).limit(limit)
+    if subject is not None:
+        rows = rows.where(audit.c.subject == subject)
+    return [
+        {
+            "at": iso(datetime.fromtimestamp(row.at / 1000, UTC)),
+            "actor": row.actor,
+            "action": row.action,
+            "subject": row.subject,
+            "details": json.decode(row.details),
+        }
+        for row in connection.execute(rows)
+    ]

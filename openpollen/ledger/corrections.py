@@ -1,0 +1,132 @@
+"""Corrections of what was booked: new transfers against old ones, never a change to one. For use inside a transaction
+of the caller, of which an installation runs one at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+from sqlalchemy import select, text
+
+from openpollen.core.errors import BadRequest, Conflict, NotFound
+from openpollen.core.money import MAX_POLLEN, NANO, format_pollen
+from openpollen.ledger.credit import append, balances, grant, recall_later
+from openpollen.ledger.entries import BUCKETS, BUDGETS, OUTSIDE, PLATFORM, Balances, Transfer, wallet_account
+from openpollen.storage.database import Connection
+from openpollen.storage.schema import ledger_accounts, transfers, usage
+
+#: Words for credit that people give. Those of the ledger's own transfers are not among them.
+REASONS = ("grant", "purchase", "refund", "correction", "signup", "welcome", "reward")
+
+
+class Busy(Struct, frozen=True):
+    """A correction that must wait: workers have set aside what it takes. They were asked to give it back."""
+
+    unheld: int
+    balance: int
+
+
+class Refund(Struct, frozen=True):
+    """A charge given back. ``parts`` are nano-pollen by account, wallet buckets and key budgets; ``left`` is what can
+    still be given back."""
+
+    user_id: str
+    amount: int
+    left: int
+    parts: Mapping[str, int]
+
+
+def correct(connection: Connection, user_id: str, amount: int, bucket: str, actor: str) -> Balances | Busy:
+    """Adds to a bucket, or with a negative ``amount`` takes from it, and returns the wallet after it. What open calls
+    hold is not taken: ``Busy`` then says what is free, and workers give back what they do not need within a second.
+
+    Raises BadRequest for an amount of 0, one that is too large, or one that would leave less than nothing."""
+    if amount > 0:
+        return grant(connection, user_id, amount, bucket, "correction", actor)
+    if bucket not in BUCKETS:
+        raise BadRequest(f"There is no bucket {bucket!r}: choose one of {', '.join(BUCKETS)}.")
+    if not -MAX_POLLEN * NANO <= amount < 0:
+        raise BadRequest(f"A correction is not 0 and at most {MAX_POLLEN:,} pollen.")
+    account = wallet_account(user_id, bucket)
+    if connection.execute(_MOVE, {"id": account, "amount": amount}).rowcount:
+        append(connection, [Transfer(account, OUTSIDE, -amount, "correction", actor)], _now())
+        return balances(connection, user_id)
+    stored = ledger_accounts.c
+    row = connection.execute(select(stored.balance, stored.held).where(stored.id == account)).one_or_none()
+    balance, held = (row.balance, row.held) if row is not None else (0, 0)
+    if balance + amount < 0:
+        raise BadRequest(
+            f"The {bucket} bucket has {format_pollen(balance)} pollen; a correction never goes below zero.",
+            reason="below_zero",
+        )
+    connection.execute(_RECALL, {"account": account})
+    return Busy(balance - held, balance)
+
+
+def refund(connection: Connection, request_id: str, actor: str, amount: int | None = None) -> Refund:
+    """Gives a request's charge back to the buckets that paid it, the last one first, and to the budgets of its keys;
+    ``amount`` only so much of it. All refunds of a request together never exceed what was charged.
+
+    Raises NotFound for an unknown request, Conflict when nothing is left to give back, BadRequest for more than that."""
+    row = connection.execute(select(usage.c.user_id).where(usage.c.request_id == request_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no request {request_id!r}. Usage rows and answers name it (x-request-id).")
+    paid, budgets = _outstanding(connection, request_id)
+    left = sum(paid.values())
+    if left == 0:
+        raise Conflict("Nothing of this request is left to give back.", reason="refunded")
+    wanted = left if amount is None else amount
+    if not 0 < wanted <= left:
+        raise BadRequest(f"{format_pollen(left)} pollen of this request can be given back.", reason="refund")
+    order = [wallet_account(row.user_id, bucket) for bucket in reversed(BUCKETS)]
+    parts = _spread(wanted, [(account, paid.get(account, 0)) for account in order])
+    now = _now()
+    for account, part in parts.items():
+        _give_back(connection, PLATFORM, account, part, actor, request_id, now)
+        recall_later(connection, row.user_id, account.rpartition("/")[2])
+    for account, charged in budgets.items():
+        if part := min(wanted, charged):
+            _give_back(connection, BUDGETS, account, part, actor, request_id, now)
+            parts[account] = part
+    return Refund(row.user_id, wanted, left - wanted, parts)
+
+
+def _outstanding(connection: Connection, request_id: str) -> tuple[dict[str, int], dict[str, int]]:
+    """What each account paid for a request and has not got back: buckets of the wallet, budgets of keys."""
+    paid: dict[str, int] = {}
+    budgets: dict[str, int] = {}
+    mine = select(transfers).where(transfers.c.request_id == request_id)
+    for row in connection.execute(mine.order_by(transfers.c.id)):
+        if row.reason == "charge":
+            side = budgets if row.credit == BUDGETS else paid
+            side[row.debit] = side.get(row.debit, 0) + row.amount
+        elif row.reason == "refund":
+            side = budgets if row.debit == BUDGETS else paid
+            side[row.credit] = side.get(row.credit, 0) - row.amount
+    return paid, budgets
+
+
+def _spread(amount: int, most: Iterable[tuple[str, int]]) -> dict[str, int]:
+    parts: dict[str, int] = {}
+    for account, limit in most:
+        if part := min(amount, limit):
+            parts[account] = part
+            amount -= part
+    return parts
+
+
+def _give_back(
+    connection: Connection, debit: str, account: str, amount: int, actor: str, request_id: str, now: int
+) -> None:
+    connection.execute(_MOVE, {"id": account, "amount": amount})
+    append(connection, [Transfer(debit, account, amount, "refund", actor, request_id)], now)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+_MOVE = text("UPDATE ledger_accounts SET balance = balance + :amount WHERE id = :id AND balance - held + :amount >= 0")
+_RECALL = text("UPDATE leases SET state = 1 WHERE account_id = :account AND state = 0")

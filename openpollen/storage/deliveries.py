@@ -1,0 +1,133 @@
+"""Paid media that is not lost when its client leaves (rule 21): the next identical request of the same key takes it over,
+on any worker, also while it is still made.
+
+    attended -> left (the client is gone) -> taken by the next request -> gone when that has it
+    taken -> left again when that one leaves too
+
+An attended row whose worker died counts as left where a job goes on with the work.
+"""
+
+from __future__ import annotations
+
+import time
+
+from msgspec import Struct
+from sqlalchemy import delete, insert, select, update
+
+from openpollen.storage import answers, jobs
+from openpollen.storage.answers import Answer
+from openpollen.storage.blobs import Blobs
+from openpollen.storage.database import Connection, Database
+from openpollen.storage.schema import deliveries as table
+
+_DAY_MS = 86_400_000
+_LEASE_MS = 60_000
+
+
+class Found(Struct, frozen=True):
+    """What an identical request left and nobody has finished yet: ``job`` when it is the work of a stored job."""
+
+    request_id: str
+    job: bool
+
+
+class Attended(Struct, frozen=True):
+    """An identical request is being served: its client may be about to be missed, or its worker, if ``job``."""
+
+    job: bool
+
+
+class Deliveries:
+    """The store of one installation, shared by its workers; ``worker`` is the name of this one."""
+
+    def __init__(self, database: Database, blobs: Blobs, worker: str = "") -> None:
+        self._database = database
+        self._blobs = blobs.part("deliveries")
+        self._worker = worker
+
+    async def begin(self, key_id: str, identity: str, request_id: str) -> None:
+        """Notes that something is made for a client that waits. ``renew`` it at least every 30 seconds."""
+        now = int(time.time() * 1000)
+        names = {"request_id": request_id, "key_id": key_id, "identity": identity, "worker": self._worker}
+        row = {**names, "state": "attended", "lease_until": now + _LEASE_MS, "expires_at": now + _DAY_MS}
+        await self._database.write(lambda connection: connection.execute(insert(table).values(row)).rowcount)
+
+    async def renew(self, request_id: str) -> bool:
+        """Extends the lease; false when there is none any more."""
+        until = int(time.time() * 1000) + _LEASE_MS
+        mine = update(table).where(table.c.request_id == request_id, table.c.worker == self._worker)
+        return await self._database.write(
+            lambda connection: connection.execute(mine.values(lease_until=until)).rowcount == 1
+        )
+
+    async def left(self, request_id: str) -> None:
+        """The client is gone: the next identical request may have it."""
+        gone = update(table).where(table.c.request_id == request_id).values(state="left")
+        await self._database.write(lambda connection: connection.execute(gone).rowcount)
+
+    async def finish(self, request_id: str, answer: Answer) -> None:
+        """Keeps what was made for 24 hours."""
+        expires_at = int(time.time() * 1000) + _DAY_MS
+
+        def write(connection: Connection, columns: dict[str, object]) -> None:
+            row = update(table).where(table.c.request_id == request_id)
+            connection.execute(row.values(**columns, expires_at=expires_at))
+
+        await answers.store(self._database, self._blobs, answer, write)
+
+    async def drop(self, request_id: str) -> None:
+        """It was delivered, or came to nothing. The next sweep removes it and its bytes."""
+        over = update(table).where(table.c.request_id == request_id).values(expires_at=0)
+        await self._database.write(lambda connection: connection.execute(over).rowcount)
+
+    async def take(self, key_id: str, identity: str) -> Found | Attended | None:
+        """What an identical request of the same key left, for this one alone; ``None`` when there is nothing."""
+        now = int(time.time() * 1000)
+        same = (table.c.key_id == key_id, table.c.identity == identity, table.c.expires_at > now)
+        if await self._database.read(lambda connection: connection.execute(select(table).where(*same)).first()) is None:
+            return None
+        return await self._database.write(lambda connection: _take(connection, key_id, identity, self._worker))
+
+    async def answer(self, request_id: str) -> Answer | Found | None:
+        """How something taken over stands: its answer, that it is still made, or ``None`` when it came to nothing."""
+        now = int(time.time() * 1000)
+        here = select(table).where(table.c.request_id == request_id, table.c.expires_at > now)
+
+        def look(connection: Connection) -> object:
+            row = connection.execute(here).one_or_none()
+            if row is None or row.status is not None:
+                return row
+            job = jobs.begun(connection, request_id)
+            return Found(request_id, job) if job or row.lease_until > now else None
+
+        found = await self._database.read(look)
+        if found is None or isinstance(found, Found):
+            return found
+        return await answers.load(self._blobs, found)  # type: ignore[arg-type]  # a row of this table
+
+    async def sweep(self) -> int:
+        """Removes what is over and returns how much."""
+        now = int(time.time() * 1000)
+        return await self._database.write(lambda connection: answers.expire(connection, table, self._blobs, now))
+
+
+def _take(connection: Connection, key_id: str, identity: str, worker: str) -> Found | Attended | None:
+    now = int(time.time() * 1000)
+    same = (table.c.key_id == key_id, table.c.identity == identity, table.c.expires_at > now)
+    attended: Attended | None = None
+    for row in connection.execute(select(table).where(*same).order_by(table.c.request_id)).all():
+        here = table.c.request_id == row.request_id
+        alive = row.status is not None or row.lease_until > now
+        job = row.status is None and jobs.begun(connection, row.request_id)
+        if alive and row.state != "left":
+            if row.status is None:
+                attended = Attended(job or (attended is not None and attended.job))
+            continue
+        if not alive and not job:
+            connection.execute(delete(table).where(here))
+            continue
+        # A job needs its worker no more: from now on the row stands and falls with whoever took it.
+        kept = {"worker": worker, "lease_until": now + _LEASE_MS} if job else {}
+        connection.execute(update(table).where(here).values(state="taken", **kept))
+        return Found(row.request_id, job)
+    return attended
