@@ -11,6 +11,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -53,6 +54,7 @@ from openpollen.outbound.guard import Guard
 from openpollen.outbound.message import Timeouts
 from openpollen.providers.adapter import adapters
 from openpollen.settings import Settings
+from openpollen.storage.bell import open_bell
 from openpollen.storage.blobs import Blobs
 from openpollen.storage.cache import Cache
 from openpollen.storage.database import Connection, Database
@@ -64,6 +66,8 @@ from openpollen.web import account as pages
 log = logging.getLogger("openpollen")
 
 _SWEEP_SECONDS = 60.0
+#: What the bell calls when another worker recalls leases or gave some back.
+_LEDGER = "ledger"
 _FILM_MAX = 512 * 1024 * 1024
 
 
@@ -129,6 +133,7 @@ class Worker:
         self.client = Client()
         generation = settings.generation
         ledger = settings.ledger
+        self.bell = open_bell(self.database)
         wallet = Unbooked if ledger.durability == "off" else Wallet
         self.wallet = wallet(
             self.database,
@@ -137,6 +142,7 @@ class Worker:
             intent=ledger.durability == "intent",
             strict=ledger.durability == "strict",
             backlog=ledger.backlog,
+            ring=partial(self.bell.ring, _LEDGER),
         )
         media = settings.media
         self.store = MediaStore(
@@ -219,6 +225,7 @@ class Worker:
         await self._calls.end()
         await self.jobs.stop()
         await self.wallet.stop()
+        self.bell.close()
         await self.client.close()
         await asyncio.to_thread(self.database.close)
 
@@ -239,6 +246,10 @@ class Worker:
                 except Exception:
                     log.exception("tidying failed")
             await asyncio.sleep(_SWEEP_SECONDS)
+
+    def _heard(self, topic: str) -> None:
+        if topic == _LEDGER:
+            self.wallet.woken()
 
     async def _check(self) -> None:
         await self.database.read(_one)

@@ -11,9 +11,15 @@ from openpollen.storage.database import Database
 from tests.fakeprovider import FakeProvider
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The address of the database: empty for SQLite in the data folder."""
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(tmp_path, commit_gap=0)
+def database(tmp_path: Path, url: str) -> Iterator[Database]:
+    database = Database.open(tmp_path, url, commit_gap=0)
     yield database
     database.close()
 
@@ -25,6 +31,6 @@ def lab() -> Iterator[FakeProvider]:
 
 
 @pytest.fixture
-def database_env() -> dict[str, str]:
-    """The variables that tell a server which database to use."""
-    return {}
+def database_env(url: str) -> dict[str, str]:
+    """The variables that tell a server, and the commands beside it, which database to use."""
+    return {"OPENPOLLEN_STORAGE_DATABASE_URL": url}

@@ -1,7 +1,7 @@
 """A worker for the tests of several processes: holds and settles, and prints each request id once its charge is on disk,
 and how it was paid.
 
-python spender.py FOLDER WORKER CALLS        CALLS 0 means for ever
+python spender.py FOLDER URL WORKER CALLS        URL may be empty; CALLS 0 means for ever
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from openpollen.core.errors import PaymentRequired
 from openpollen.ledger.entries import HoldRequest, KeyBudget
 from openpollen.ledger.wallet import Wallet
+from openpollen.storage.bell import open_bell
 from openpollen.storage.database import Database
 from openpollen.usage.record import UsageRow
 
@@ -22,10 +23,12 @@ BUDGET = KeyBudget("key_1", 900)
 AT_ONCE = 16
 
 
-async def spend(folder: Path, worker: str, calls: int) -> None:
-    database = Database.open(folder)
-    wallet = Wallet(database, worker=worker, strict=True)
+async def spend(folder: Path, url: str, worker: str, calls: int) -> None:
+    database = Database.open(folder, url)
+    bell = open_bell(database)
+    wallet = Wallet(database, worker=worker, strict=True, ring=lambda: bell.ring("ledger"))
     wallet.start()
+    bell.listen(asyncio.get_running_loop(), lambda _: wallet.woken())
     numbers = iter(range(calls or sys.maxsize))
     chance = random.Random(worker)
 
@@ -49,8 +52,9 @@ async def spend(folder: Path, worker: str, calls: int) -> None:
 
     await asyncio.gather(*(loop() for _ in range(AT_ONCE)))
     await wallet.stop()
+    bell.close()
     database.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(spend(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    asyncio.run(spend(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])))

@@ -18,8 +18,8 @@ SPENDER = Path(__file__).with_name("spender.py")
 USER = "usr_1"
 
 
-def start(folder: Path, worker: str, calls: int) -> subprocess.Popen[str]:
-    command = [sys.executable, str(SPENDER), str(folder), worker, str(calls)]
+def start(database: Database, worker: str, calls: int) -> subprocess.Popen[str]:
+    command = [sys.executable, str(SPENDER), str(database.folder), database.url, worker, str(calls)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -33,10 +33,10 @@ def booked(database: Database) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("credit", [600, 5000], ids=["the wallet ends first", "the key budget ends first"])
-def test_a_thousand_calls_on_three_processes_never_overspend(database: Database, tmp_path: Path, credit: int) -> None:
+def test_a_thousand_calls_on_three_processes_never_overspend(database: Database, credit: int) -> None:
     wallet = Wallet(database)
     asyncio.run(wallet.grant(USER, credit, "pack", "grant", "test"))
-    workers = [start(tmp_path, f"w{number}", 334) for number in range(3)]
+    workers = [start(database, f"w{number}", 334) for number in range(3)]
     lines = [line for worker in workers for line in worker.communicate()[0].splitlines()]
     assert [worker.returncode for worker in workers] == [0, 0, 0]
     assert len(lines) == 1002
@@ -48,12 +48,12 @@ def test_a_thousand_calls_on_three_processes_never_overspend(database: Database,
     assert asyncio.run(wallet.balances(USER)).total == credit - spent
 
 
-def test_kill_9_leaves_a_ledger_that_reclaim_mends(database: Database, tmp_path: Path) -> None:
+def test_kill_9_leaves_a_ledger_that_reclaim_mends(database: Database) -> None:
     wallet = Wallet(database)
     asyncio.run(wallet.grant(USER, 1_000_000, "pack", "grant", "test"))
     seen: dict[str, int] = {}
     for round_number in range(3):
-        worker = start(tmp_path, f"round{round_number}", 0)
+        worker = start(database, f"round{round_number}", 0)
         assert worker.stdout is not None
         lines = [worker.stdout.readline() for _ in range(60)]
         worker.kill()
@@ -68,16 +68,16 @@ def test_kill_9_leaves_a_ledger_that_reclaim_mends(database: Database, tmp_path:
     assert database.read_sync(verify)["problems"] == []
 
 
-def test_a_worker_stopped_past_its_leases_spends_nothing_twice(database: Database, tmp_path: Path) -> None:
+def test_a_worker_stopped_past_its_leases_spends_nothing_twice(database: Database) -> None:
     wallet = Wallet(database)
     asyncio.run(wallet.grant(USER, 800, "pack", "grant", "test"))
-    stopped = start(tmp_path, "stopped", 0)
+    stopped = start(database, "stopped", 0)
     assert stopped.stdout is not None
     before = [stopped.stdout.readline() for _ in range(20)]
     stopped.send_signal(signal.SIGSTOP)
     try:
         query = "SELECT COUNT(*) FROM ledger_workers WHERE name = 'stopped'"
-        other = start(tmp_path, "other", 400)
+        other = start(database, "other", 400)
         lines = other.communicate(timeout=60)[0].splitlines()
         assert other.returncode == 0
         assert database.read_sync(lambda c: c.exec_driver_sql(query).scalar_one()) == 0, (

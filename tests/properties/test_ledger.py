@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from openpollen.ledger import credit, journal, leases, reclaim, take, wallet
 from openpollen.ledger.leases import Move
 from openpollen.storage.database import Database
+from tests import postgres
 from tests.properties.ledger_machine import LedgerMachine
 
 _SETTINGS = settings(
@@ -33,6 +34,19 @@ class OnSqlite(LedgerMachine):
 
 def test_the_books_agree_with_a_simple_model_on_sqlite() -> None:
     run_state_machine_as_test(OnSqlite, settings=settings(_SETTINGS, max_examples=40))
+
+
+def test_the_books_agree_with_a_simple_model_on_postgresql(postgres_server: postgres.Server) -> None:
+    class OnPostgres(LedgerMachine):
+        @staticmethod
+        def make_database(folder: Path) -> Database:
+            return Database.open(folder, postgres_server.fresh(), commit_gap=0)
+
+        def teardown(self) -> None:
+            super().teardown()
+            postgres_server.drop(self.database.url)
+
+    run_state_machine_as_test(OnPostgres, settings=settings(_SETTINGS, max_examples=25))
 
 
 # -- planted faults -----------------------------------------------------------------------------------------------------
