@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run setup dev check format test docs bench lock clean
+.PHONY: run setup dev check format test test-postgres docs bench lock clean
 
 run: $(VENV)/.installed  ## set up, fetch the default local models, serve
 	@$(BIN)/polli models pull || echo "Some models could not be fetched; serving without them. make setup tries again."
@@ -45,6 +45,10 @@ format: dev
 test: dev  ## the whole suite: real program, real engines, no network but package installs
 	$(BIN)/polli models pull
 	$(BIN)/python -m pytest
+
+test-postgres: dev  ## the parts that touch the database, on an embedded PostgreSQL
+	$(BIN)/polli models pull
+	$(BIN)/python -m pytest --database postgresql tests/storage tests/accounts tests/media tests/ledger tests/api
 
 docs: dev  ## writes the generated pages under docs/reference
 	$(BIN)/python tools/build_docs.py

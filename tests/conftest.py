@@ -10,7 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from tests import postgres
+from tests import gateway, postgres
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database", choices=("sqlite", "postgresql"), default="sqlite", help="What the servers of the tests run on."
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database_of_gateways(request: pytest.FixtureRequest) -> None:
+    """With ``--database postgresql`` every server that a test starts has a database of its own there."""
+    if request.config.getoption("--database") == "postgresql":
+        gateway.POSTGRES = request.getfixturevalue("postgres_server")
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +49,10 @@ def postgres_url(postgres_server: postgres.Server) -> Iterator[str]:
     url = postgres_server.fresh()
     yield url
     postgres_server.drop(url)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """For tests below the server: the address that ``--database`` asks for, empty for SQLite."""
+    chosen = request.config.getoption("--database")
+    return request.getfixturevalue("postgres_url") if chosen == "postgresql" else ""

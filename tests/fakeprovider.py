@@ -80,6 +80,7 @@ MODES = {
     "bytes": "sends a stream one byte at a time",
     "never": "never answers",
     "resets": "resets the connection instead of answering",
+    "judge": "calls a text unsafe that is an answer of this host; bills nothing",
     "url-gone": "image: answers with the address of a picture that is not there",
     "job-fails": "video: the job fails",
     "job-refused": "video: the job fails for its content",
@@ -206,7 +207,7 @@ class FakeProvider:
     async def _answer(self, request: Recorded, wire: Wire) -> None:
         mode = mode_of(request)
         if mode == "never":
-            await asyncio.sleep(3600)
+            await wire.ended()
         if mode == "resets":
             raise Reset
         if mode == "slow":
@@ -258,6 +259,9 @@ class FakeProvider:
     async def _chat(self, request: Recorded, mode: str, wire: Wire) -> None:
         """A whole chat answer. Cut in its body, it is billed by what was written of it."""
         whole = chat_answer(request, mode)
+        if mode == "judge":
+            await wire.write(answer(200, whole))
+            return
         written = 0
         try:
             for part in thirds(answer(200, whole)) if wire.stepped("part") else [answer(200, whole)]:
@@ -373,6 +377,11 @@ class Wire:
             await self.gates[gate].stop(self._gone)
         if self._gone.done():
             raise Gone
+
+    async def ended(self) -> None:
+        """Waits until the other side is gone. Raises Gone then."""
+        await asyncio.wait({self._gone})
+        raise Gone
 
     async def write(self, data: bytes, gate: str = "") -> None:
         await self.stop(gate)

@@ -163,6 +163,8 @@ def chat_answer(request: Recorded, mode: str) -> dict[str, Any]:
     """A whole chat completion; with ``tools`` and a forced choice it calls the first tool."""
     message: dict[str, Any] = {"role": "assistant", "content": text_of(request)}
     finish = "stop"
+    if mode == "judge":
+        message["content"] = "unsafe" if TEXT in request.body.decode() else "safe"
     if request.json.get("tools") and request.json.get("tool_choice") not in (None, "auto", "none"):
         name = request.json["tools"][0]["function"]["name"]
         call = {"id": "call_fake", "type": "function", "function": {"name": name, "arguments": "{}"}}

@@ -20,11 +20,14 @@ from click.testing import CliRunner
 from openai import OpenAI
 
 from openpollen.cli.main import polli
+from tests import postgres
 
 T = TypeVar("T")
 START_S = 60.0
 SETTLE_S = 5.0
 NANO = 1_000_000_000
+#: Where the databases of the servers are; SQLite without one.
+POSTGRES: postgres.Server | None = None
 #: The last line of what ``serve`` says, on later starts and on the first.
 _BANNER_ENDS = ("keys: polli admin", "-o hello.mp3")
 
@@ -144,7 +147,10 @@ class Gateway:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env={**environment, **models, **self.env}
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**environment, **models, **self._database, **self.env},
             )
 
         def ready() -> str | None:
@@ -162,6 +168,10 @@ class Gateway:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(30)
         return time.monotonic() - started
+
+    @property
+    def _database(self) -> dict[str, str]:
+        return {"OPENPOLLEN_STORAGE_DATABASE_URL": POSTGRES.of(str(self.data))} if POSTGRES else {}
 
     @property
     def _log(self) -> Path:
@@ -208,7 +218,7 @@ class Gateway:
     def admin(self, *words: str) -> Any:
         """What ``polli admin ... --json`` prints, on the data folder of the running server."""
         options = ["--json", "--data", str(self.data), *(["--config", str(self.config)] if self.config else [])]
-        result = CliRunner().invoke(polli, ["admin", *words, *options])
+        result = CliRunner().invoke(polli, ["admin", *words, *options], env={**self._database, **self.env})
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 

@@ -23,6 +23,7 @@ class Server:
     def __init__(self, url: str) -> None:
         self._url = url
         self._numbers = itertools.count()
+        self._owned: dict[str, str] = {}
         self.execute(f"CREATE DATABASE {_TEMPLATE}")
         with tempfile.TemporaryDirectory() as folder:
             Database.open(Path(folder), self.url(_TEMPLATE)).close()
@@ -39,6 +40,12 @@ class Server:
         name = f"test_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
         return self.url(name)
+
+    def of(self, owner: str) -> str:
+        """The database of whoever asks by this name."""
+        if owner not in self._owned:
+            self._owned[owner] = self.fresh()
+        return self._owned[owner]
 
     def drop(self, url: str) -> None:
         self.execute(f"DROP DATABASE {url.rpartition('/postgres:@/')[2].partition('?')[0]} WITH (FORCE)")

@@ -17,6 +17,7 @@ from sqlalchemy import Row, delete, func, insert, select
 from openpollen.accounts import audit
 from openpollen.accounts.permissions import CONSENT, SCOPES, Caller
 from openpollen.accounts.users import User, bump_keys, get_user
+from openpollen.core.address import origin_fault, page_fault
 from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.ids import KeyType, hash_key, new_id, new_key
 from openpollen.core.money import format_pollen, parse_pollen
@@ -250,6 +251,14 @@ def _check(wanted: NewKey) -> None:
         raise BadRequest("A budget period needs a budget.")
     if wanted.type == "secret" and (wanted.app_url or wanted.redirect_uris or wanted.origins):
         raise BadRequest("appUrl, redirectUris and origins belong to publishable keys. Set type to publishable.")
+    pages = [("appUrl", wanted.app_url)] if wanted.app_url else []
+    pages += [("redirectUris", url) for url in wanted.redirect_uris]
+    for name, url in pages:
+        if fault := page_fault(url):
+            raise BadRequest(f"{name}: {url[:100]!r} is not allowed: {fault}.")
+    for origin in wanted.origins:
+        if fault := origin_fault(origin):
+            raise BadRequest(f"origins: {origin[:100]!r} is not allowed: {fault}.")
 
 
 def _budget(budget: str | int | float | None, *, app: bool) -> int | None:

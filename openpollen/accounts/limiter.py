@@ -114,7 +114,7 @@ class Limiter:
         spent = self._leaked(client.spent, now - client.at) + cost
         _store(connection, client, ticket, spent=spent, at=now, held=0, request_id=None)
         total = _row(connection, ticket.key_id, _ALL)
-        if total is not None:
+        if total is not None and client.at // _DAY_MS >= total.at // _DAY_MS:  # else it began before today's count
             everyone = Ticket(ticket.key_id, _ALL, ticket.request_id)
             held = max(0, total.held - client.held)
             _store(connection, total, everyone, spent=total.spent + cost, at=total.at, held=held, request_id=None)

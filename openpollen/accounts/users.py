@@ -42,7 +42,9 @@ def create_user(
     role: Literal["user", "admin"] = "user",
     actor: str = audit.SYSTEM,
 ) -> User:
-    """Makes an account; ``actor`` is who does it, for the audit trail. Raises BadRequest for a name that cannot be one, Conflict for one that is taken."""
+    """Makes an account. ``actor`` is who does it, for the audit trail.
+
+    Raises BadRequest for a name that cannot be one, Conflict for one that is taken."""
     name = name.strip()
     if not 0 < len(name) <= _NAME_LENGTH or not name.isprintable():
         raise BadRequest(f"A user name has 1 to {_NAME_LENGTH} printable characters.")

@@ -18,6 +18,7 @@ from openpollen.api.params import decode_object, invalid, parse
 from openpollen.generation.service import Pipeline
 from openpollen.ledger import credit
 from openpollen.ledger.entries import KeyBudget
+from openpollen.settings import nearest
 from openpollen.storage.database import Connection, Database
 from openpollen.usage import report
 
@@ -149,7 +150,10 @@ class AccountApi:
             )
         )
         if params.format == "csv":
-            await _csv(exchange, report.to_csv(report.ROW_COLUMNS, page.rows), f"{len(page.rows)}-rows-{params.days}d")
+            # A table has no place for the cursor of the next page.
+            cursor = {} if page.next is None else {"x-next-cursor": page.next}
+            name = f"{len(page.rows)}-rows-{params.days}d"
+            await _csv(exchange, report.to_csv(report.ROW_COLUMNS, page.rows), name, cursor)
         else:
             await exchange.json(200, page.body(), _PRIVATE)
 
@@ -176,7 +180,8 @@ def _models(names: list[str], pipeline: Pipeline) -> list[str]:
     for name in names:
         model = pipeline.registry.get(name)
         if model is None:
-            raise invalid("allowedModels", f"there is no model {name[:100]!r}")
+            known = [word for model in pipeline.registry.models() for word in (model.name, *model.aliases)]
+            raise invalid("allowedModels", f"there is no model {name[:100]!r}{nearest(name, known)}")
         out.append(model.name)
     return out
 
@@ -185,7 +190,7 @@ def _rest(connection: Connection, budget: KeyBudget | None) -> int | None:
     return None if budget is None else credit.remaining(connection, budget)
 
 
-async def _csv(exchange: Exchange, text: str, what: str) -> None:
+async def _csv(exchange: Exchange, text: str, what: str, more: Mapping[str, str] | None = None) -> None:
     name = f"openpollen-usage-{what}-{datetime.now(UTC):%Y-%m-%d}.csv"
-    headers = {**_PRIVATE, "content-disposition": f'attachment; filename="{name}"'}
+    headers = {**_PRIVATE, **(more or {}), "content-disposition": f'attachment; filename="{name}"'}
     await exchange.answer(200, text.encode(), "text/csv; charset=utf-8", headers)

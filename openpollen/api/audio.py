@@ -11,7 +11,7 @@ import msgspec
 from openpollen.accounts.permissions import Caller
 from openpollen.api.calls import Calls, parse_max_cost
 from openpollen.api.exchange import Exchange
-from openpollen.api.form import content_kind, read_form
+from openpollen.api.form import Form, content_kind, read_form
 from openpollen.api.params import SpeechParams, TranscriptionParams, decode_object, invalid, parse
 from openpollen.catalog.registry import Endpoint
 from openpollen.core.assets import (
@@ -32,7 +32,8 @@ from openpollen.storage.answers import Answer
 
 _OURS = frozenset({"input", "model", "max_cost", "no-cache", "safe", "stream_format", "stream"})
 _LISTS = ("timestamp_granularities", "include", "known_speaker_names", "known_speaker_references")
-_MAX_AUDIO = 25 * 1024 * 1024
+#: Most bytes of a form with a recording.
+MAX_UPLOAD = 26 * 1024 * 1024
 
 
 class AudioApi:
@@ -58,7 +59,14 @@ class AudioApi:
         caller = await self._calls.authentication.caller(exchange)
         if content_kind(exchange) != "form":
             raise BadRequest("Send the recording as multipart/form-data, in the field file.")
-        form = await read_form(exchange, _MAX_AUDIO + 1024 * 1024)
+        form = await read_form(exchange, MAX_UPLOAD)
+        await self._calls.respond(exchange, await self.prepare_transcription(exchange, caller, form), _transcript)
+
+    async def prepare_transcription(
+        self, exchange: Exchange, caller: Caller, form: Form, seconds: float | None = None
+    ) -> Call:
+        """The call that a form asks for. An estimate may give the length of the recording in place of it, in seconds.
+        Raises BadRequest."""
         lists = {name: form.lists.get(name) for name in _LISTS}
         values = {**form.fields, **lists}
         params, sent = parse(TranscriptionParams, values)
@@ -72,10 +80,11 @@ class AudioApi:
         if "word" in wanted and params.response_format != "verbose_json":
             raise invalid("timestamp_granularities", "words have times in response_format verbose_json only")
         resolved = self._calls.registry.resolve(params.model, "transcriptions")
-        file = next(iter(form.files.get("file", ())), None)
-        if file is None or not file.data:
+        file = next(iter(form.files.get("file", ())), Asset(b"", ""))
+        if not file.data and seconds is None:
             raise invalid("file", "is required: the recording, as a file of the form")
-        seconds = await asyncio.to_thread(audio_seconds, file.data)
+        if seconds is None:
+            seconds = await asyncio.to_thread(audio_seconds, file.data)
         limits.check_audio_length(seconds, resolved.model)
         request = TranscriptionRequest(
             file=_named(file),
@@ -85,7 +94,7 @@ class AudioApi:
             temperature=params.temperature,
             words="word" in wanted or (params.response_format == "verbose_json" and not wanted),
         )
-        call = self._calls.new(
+        return self._calls.new(
             exchange,
             caller,
             endpoint="transcriptions",
@@ -98,7 +107,6 @@ class AudioApi:
             max_cost=parse_max_cost(exchange, params.max_cost),
             safe=params.safe,
         )
-        await self._calls.respond(exchange, call, _transcript)
 
     def prepare(self, exchange: Exchange, caller: Caller, values: Mapping[str, Any], endpoint: Endpoint) -> Call:
         """The call that a request for speech or music asks for. Raises BadRequest."""

@@ -111,7 +111,7 @@ class Calls:
             enhance=enhance,
             safe=safe,
         )
-        if seed == -1:
+        if seed == -1 and "seed" in request.__struct_fields__:
             drawn = secrets.randbelow(_MAX_SEED)
             call.headers["x-seed"] = str(drawn)
             call.request = structs.replace(call.request, seed=drawn)

@@ -113,7 +113,7 @@ def _generation(at: Handlers) -> tuple[Route, ...]:
             "The most a call can cost",
             "Generation",
             "key",
-            body=_JSON,
+            body=_BOTH,
         ),
     )
 

@@ -69,7 +69,7 @@ class VideosApi:
             try:
                 job = await self._jobs.of_request(repeat.job) if repeat.job else None
                 job = job or await self._jobs.start(call, admission)
-            except BaseException:
+            except Exception:  # when the server stops the job may go on, and the key with it
                 await self._answers.failed(repeat)
                 raise
             headers = {"x-model-used": admission.served_by.name, **call.headers}

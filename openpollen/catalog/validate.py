@@ -31,24 +31,16 @@ WIRES = (
     "worker",
 )
 
-#: Capability -> sets of units of which one must be priced whole.
+#: Capability -> sets of units of which one must be priced whole: with any of them, whatever a call is measured in is
+#: paid for.
 BILLED_IN: dict[Capability, tuple[frozenset[Unit], ...]] = {
     Capability.CHAT: (frozenset({Unit.INPUT_TOKEN, Unit.OUTPUT_TOKEN}),),
     Capability.IMAGE: (frozenset({Unit.IMAGE}), frozenset({Unit.OUTPUT_IMAGE_TOKEN}), frozenset({Unit.REQUEST})),
     Capability.EDIT: (frozenset({Unit.IMAGE}), frozenset({Unit.OUTPUT_IMAGE_TOKEN}), frozenset({Unit.REQUEST})),
     Capability.VIDEO: (frozenset({Unit.SECOND}), frozenset({Unit.VIDEO_TOKEN}), frozenset({Unit.REQUEST})),
-    Capability.SPEECH: (
-        frozenset({Unit.CHARACTER}),
-        frozenset({Unit.SECOND}),
-        frozenset({Unit.OUTPUT_AUDIO_TOKEN}),
-        frozenset({Unit.REQUEST}),
-    ),
+    Capability.SPEECH: (frozenset({Unit.CHARACTER}), frozenset({Unit.SECOND}), frozenset({Unit.REQUEST})),
     Capability.MUSIC: (frozenset({Unit.SECOND}), frozenset({Unit.REQUEST})),
-    Capability.TRANSCRIPTION: (
-        frozenset({Unit.SECOND}),
-        frozenset({Unit.INPUT_TOKEN, Unit.OUTPUT_TOKEN}),
-        frozenset({Unit.REQUEST}),
-    ),
+    Capability.TRANSCRIPTION: (frozenset({Unit.SECOND}), frozenset({Unit.REQUEST})),
     Capability.SEARCH: (frozenset({Unit.SEARCH}), frozenset({Unit.REQUEST})),
 }
 
@@ -59,10 +51,10 @@ MEASURED_IN: dict[Capability, frozenset[Unit]] = {
     Capability.CHAT: _TOKENS,
     Capability.IMAGE: _TOKENS | {Unit.IMAGE},
     Capability.EDIT: _TOKENS | {Unit.IMAGE},
-    Capability.VIDEO: _TOKENS | {Unit.SECOND, Unit.VIDEO_TOKEN},
-    Capability.SPEECH: _TOKENS | {Unit.SECOND, Unit.CHARACTER},
-    Capability.MUSIC: _TOKENS | {Unit.SECOND, Unit.CHARACTER},
-    Capability.TRANSCRIPTION: _TOKENS | {Unit.SECOND},
+    Capability.VIDEO: frozenset({Unit.SECOND, Unit.VIDEO_TOKEN, Unit.REQUEST}),
+    Capability.SPEECH: frozenset({Unit.SECOND, Unit.CHARACTER, Unit.REQUEST}),
+    Capability.MUSIC: frozenset({Unit.SECOND, Unit.REQUEST}),
+    Capability.TRANSCRIPTION: frozenset({Unit.SECOND, Unit.REQUEST}),
     Capability.SEARCH: frozenset({Unit.SEARCH}),
 }
 
@@ -86,6 +78,7 @@ def check(
                 hint = nearest(route.provider, providers)
                 problems.append(f"{where} [[models.routes]] provider: there is no [providers.{route.provider}]{hint}")
         _check_price(model, where, problems)
+        _check_image_tokens(model, where, problems)
         known = frozenset[Unit]().union(*(MEASURED_IN.get(word, frozenset()) for word in model.capabilities))
         idle = ", ".join(sorted(model.price.rates.keys() - known))
         if idle:
@@ -129,6 +122,15 @@ def _check_price(model: Model, where: str, problems: list[str]) -> None:
             problems.append(
                 f"{where} price: a model with {capability.value!r} is billed in {needed}; state it (0 is a price)"
             )
+
+
+def _check_image_tokens(model: Model, where: str, problems: list[str]) -> None:
+    """A picture that is paid by token is held, and charged where nobody counted, at the largest count there is."""
+    pictures = model.capabilities & {Capability.IMAGE, Capability.EDIT}
+    if pictures and Unit.OUTPUT_IMAGE_TOKEN in model.price.rates and not model.limits.image_tokens:
+        problems.append(
+            f"{where} limits.image_tokens: is missing; a price by output_image_token needs the most tokens of a picture"
+        )
 
 
 def _check_names(models: Sequence[Model], places: Mapping[str, str], problems: list[str]) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
 
@@ -15,7 +15,8 @@ from openpollen.app import build_registry, read_configuration
 from openpollen.catalog.registry import Registry
 from openpollen.core.errors import ConfigError
 from openpollen.engines import weights
-from openpollen.settings import Settings
+from openpollen.settings import Settings, read_toml
+from openpollen.storage.database import place
 
 _EXTRAS = (
     ("cyllama", "a diffusion engine for images (pip install cyllama==0.2.18, then polli models pull --hub ORG/REPO)"),
@@ -36,6 +37,7 @@ def report(settings: Settings, registry: Registry) -> dict[str, Any]:
     return {
         "ok": True,
         "data": str(settings.data),
+        "database": place(settings.data, settings.storage.database_url),
         "models_folder": str(settings.engines.models),
         "providers_live": live,
         "providers_missing": registry.missing(),
@@ -50,6 +52,8 @@ def summary(registry: Registry, settings: Settings) -> list[str]:
     facts = report(settings, registry)
     live = ", ".join(facts["providers_live"]) or "none; every model is served by the built-in engines"
     lines = [f"providers: {live}"]
+    if settings.storage.database_url:
+        lines.append(f"database: {facts['database']}")
     missing = [entry["name"] for entry in facts["weights"] if entry["state"] != "ready" and entry["for"]]
     wanted = [name for name in missing if name in weights.default_names()]
     if wanted:
@@ -77,6 +81,7 @@ def doctor(as_json: bool, config: Path | None, data: Path | None) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     click.echo(f"data folder     {facts['data']}")
+    click.echo(f"database        {facts['database']}")
     click.echo(f"models folder   {facts['models_folder']}")
     click.echo("\nlocal weights")
     for entry in facts["weights"]:
@@ -107,13 +112,21 @@ def check_catalog(as_json: bool, config: Path | None, data: Path | None) -> None
     except ConfigError as fault:
         _fail(fault, as_json)
     count = len(registry.models())
-    answer = {"ok": True, "models": count, "revision": registry.revision, "warnings": list(registry.warnings)}
+    warnings = [*registry.warnings, *_unset_keys(config, registry)]
+    answer = {"ok": True, "models": count, "revision": registry.revision, "warnings": warnings}
     if as_json:
         click.echo(json.dumps(answer, indent=2))
         return
-    for warning in registry.warnings:
+    for warning in warnings:
         click.echo(f"warning: {warning}")
     click.echo(f"{count} models, revision {registry.revision}: all right")
+
+
+def _unset_keys(config: Path | None, registry: Registry) -> list[str]:
+    """A warning for each host of the operator's own file that is not live; shipped ones wait for their keys quietly."""
+    named = cast("dict[str, Any]", read_toml(config, []).get("providers", {})) if config else {}
+    providers = [registry.providers[name] for name in named]
+    return [f"{config}: [providers.{p.name}]: not live: {p.missing}" for p in providers if not p.live]
 
 
 def _fail(fault: ConfigError, as_json: bool) -> NoReturn:

@@ -30,6 +30,15 @@ def network_fault(network: str) -> str:
     return ""
 
 
+def page_fault(url: str) -> str:
+    """For the address of a web page that people are sent to: http(s), a host, maybe port, path and query."""
+    plain = url.startswith(("http://", "https://")) and not re.search(r"[\s\\#]", url) and url.isprintable()
+    if not plain:
+        return "a web address starts with http:// or https:// and has no blank, backslash or fragment"
+    parts = urlsplit(url)
+    return origin_fault(f"{parts.scheme}://{parts.netloc}")
+
+
 def origin_fault(url: str) -> str:
     """For a public address: scheme, host and maybe a port; paths are the program's own."""
     if not url.startswith(("http://", "https://")):

@@ -4,7 +4,6 @@ can do what was asked, and the most it can cost. Pure but for reading the catalo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,12 +19,13 @@ from openpollen.core.assets import (
 )
 from openpollen.core.chat import ChatRequest
 from openpollen.core.errors import BadRequest, InternalError
-from openpollen.core.model import Capability, Model, Price, Provider, Route, Unit
+from openpollen.core.model import Capability, Model, Price, Provider, Route
 from openpollen.engines.text_request import ChatBody
 from openpollen.generation import limits
+from openpollen.generation.bounds import ceiling_of
 from openpollen.generation.call import Call, Request
 from openpollen.generation.persona import with_persona
-from openpollen.ledger import ceiling, pricing
+from openpollen.ledger import pricing
 from openpollen.ledger.pricing import Ceiling, PriceFacts
 from openpollen.providers.adapter import Adapter
 from openpollen.providers.openai_chat import VENDOR_FIELDS
@@ -99,11 +99,6 @@ _LOCAL_CHAT = frozenset(ChatBody.__struct_fields__)
 _LOCAL_VOICE = _LOCAL_CHAT | {"modalities", "audio"}
 _LOCAL_DEAF = {Capability.SPEECH: {"instructions"}, Capability.EDIT: {"quality", "negative_prompt"}}
 
-#: Inlined pictures and recordings: their tokens are bounded by their own rules, not by the length of their base64.
-_DATA = re.compile(rb"[A-Za-z0-9+/=_-]{1024,}")
-#: Most web searches that one answer of a searching model is taken to make.
-_SEARCHES = 10
-
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -168,7 +163,7 @@ def admit(call: Call, registry: Registry, adapters: Mapping[str, Adapter], longe
         call.request = fit(call.request, engine)
     attempts = _attempts(call, serving, adapters, engine)
     call.caller.require_model(call.model.name)
-    facts, most = ceiling_of(call.request, call.model, engine, longest_answer)
+    facts, most = ceiling_of(call.request, call.model, engine, serving.price, longest_answer, rewritten=call.enhance)
     return Admission(attempts, engine, serving.price, serving.paid_only, facts, most, registry.revision)
 
 
@@ -187,59 +182,6 @@ def fit(request: Request, model: Model) -> Request:
             return with_persona(request, model)
         case _:
             return request
-
-
-def ceiling_of(request: Request, model: Model, engine: Model, longest_answer: int) -> tuple[PriceFacts, Ceiling]:
-    """What decides between rates, and the most that the request can use."""
-    match request:
-        case ChatRequest():
-            return _chat_ceiling(request, model, longest_answer)
-        case ImageRequest():
-            facts = PriceFacts(
-                quality=request.quality, resolution=ceiling.image_resolution(request.width, request.height)
-            )
-            by_token = Unit.OUTPUT_IMAGE_TOKEN in model.price.rates
-            most = ceiling.image_ceiling(
-                prompt_bytes=len(request.prompt.encode()),
-                n=request.n,
-                references=len(request.images) + (request.mask is not None),
-                image_tokens=(model.limits.image_tokens or longest_answer) if by_token else 0,
-                text_tokens=longest_answer if Unit.OUTPUT_TOKEN in model.price.rates else 0,
-            )
-            return facts, most
-        case VideoRequest():
-            facts = PriceFacts(resolution=request.resolution, audio=request.audio)
-            fps = request.fps or 30
-            return facts, ceiling.video_ceiling(
-                seconds=request.seconds + 0.25, width=request.width, height=request.height, fps=fps
-            )
-        case SpeechRequest():
-            return PriceFacts(), ceiling.speech_ceiling(text=request.input, speed=request.speed)
-        case MusicRequest():
-            seconds = request.seconds or engine.limits.max_duration or limits.LONGEST_MUSIC
-            return PriceFacts(), ceiling.music_ceiling(seconds=seconds + 1, prompt=request.prompt)
-        case TranscriptionRequest():
-            size = len(request.file.data)
-            return PriceFacts(), ceiling.transcription_ceiling(
-                ms=request.heard_ms, audio_bytes=size, max_tokens=longest_answer
-            )
-
-
-def _chat_ceiling(request: ChatRequest, model: Model, longest_answer: int) -> tuple[PriceFacts, Ceiling]:
-    raw = {name: bytes(request.fields[name]) for name in ("messages", "tools", "functions") if name in request.fields}
-    messages = raw.get("messages", b"")
-    inlined = sum(len(found) for found in _DATA.findall(messages))
-    audio = messages.count(b'"input_audio"')
-    most = ceiling.chat_ceiling(
-        text_bytes=sum(map(len, raw.values())) - inlined,
-        messages=messages.count(b'"role"'),
-        max_tokens=request.max_tokens or model.max_output_tokens or longest_answer,
-        tools="tools" in raw or "functions" in raw,
-        images=messages.count(b'"image_url"') // 2 + messages.count(b'"image_url"') % 2,
-        audio_bytes=inlined if audio else 0,
-        searches=_SEARCHES if model.can(Capability.SEARCH) else 0,
-    )
-    return PriceFacts(input_tokens_total=most.input_tokens), most
 
 
 def _attempts(call: Call, serving: Serving, adapters: Mapping[str, Adapter], engine: Model) -> tuple[Attempt, ...]:

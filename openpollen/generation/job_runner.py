@@ -31,6 +31,7 @@ from openpollen.generation.film import Film, submit
 from openpollen.generation.order import Order
 from openpollen.generation.service import Held, Pipeline
 from openpollen.ledger.entries import Hold, HoldRequest
+from openpollen.ledger.pricing import UnpricedUsage
 from openpollen.media.store import MediaStore
 from openpollen.providers.failures import unreadable
 from openpollen.storage.jobs import JobRow, Jobs
@@ -226,9 +227,7 @@ class Runner:
         if row.upstream_id is None or work.route is None:
             await self._fail(row, held, "The server restarted before the video was begun; nothing was charged.")
         elif attempt is None:
-            provider = self._pipeline.registry.providers.get(work.route.provider)
-            if provider is not None:
-                self._pipeline.book(work.order, provider, measure.assumed_video(work.request, work.order.price))
+            self._book(work)
             await self._fail(row, held, "The provider of this video is not configured any more; nothing was charged.")
         else:
             state = JobState(row.upstream_id, "running" if row.status == "running" else "queued", row.progress)
@@ -299,12 +298,16 @@ class Runner:
     async def _settle(self, row: JobRow, work: Work, held: Held) -> None:
         """Charges a fetched film, once: of two workers that do, one charges. A hold that is gone was settled before."""
         outcome = order.decode(row.result or "", Outcome)
+        try:
+            cost = work.order.cost(outcome.usage)
+        except UnpricedUsage as fault:
+            log.error("%s: %s used %s without a price", row.id, work.order.model, fault.units)
+            await self._fail(row, held, "The video used something that has no price; nothing was charged.")
+            return
         if held.hold.legs or work.order.price.free:
-            cost, paid = self._pipeline.charge(work.order, held, outcome.usage, outcome.provider)
+            _, paid = self._pipeline.charge(work.order, held, outcome.usage, outcome.provider)
             if held.hold.legs:
                 await paid
-        else:
-            cost = work.order.cost(outcome.usage)
         outcome = structs.replace(outcome, cost=format_pollen(cost))
         await self._jobs.update(row.id, status="done", progress=100, result=order.encode(outcome))
 
@@ -314,7 +317,7 @@ class Runner:
         if error.reason == "job_timeout":
             billed = not await job.film.cancel(job.row.upstream_id or "")
         if billed:
-            self._book(job)
+            self._book(job.work)
         self._errors[job.row.id] = error
         await self._fail(job.row, job.held, error.message)
         asyncio.get_running_loop().call_later(_ERROR_SECONDS, self._errors.pop, job.row.id, None)
@@ -323,7 +326,7 @@ class Runner:
         """Ends a job that its owner does not want any more."""
         stopped = job.row.upstream_id is None or await job.film.cancel(job.row.upstream_id)
         if not stopped:
-            self._book(job)
+            self._book(job.work)
         if (back := self._pipeline.release(job.held)) is not None:
             await back
         await self._jobs.forget(job.row.id)
@@ -336,9 +339,11 @@ class Runner:
         else:
             await self._jobs.update(row.id, status="failed", error=why)
 
-    def _book(self, job: _Job) -> None:
-        work = job.work
-        self._pipeline.book(work.order, job.attempt.provider, measure.assumed_video(work.request, work.order.price))
+    def _book(self, work: Work) -> None:
+        """What its provider finished, or may have, and the caller does not get."""
+        if work.route is not None:
+            usage = measure.assumed_video(work.request, work.order.price)
+            self._pipeline.book(work.order, work.route.provider, usage)
 
     def _film(self, attempt: Attempt, row: JobRow) -> Film:
         return Film(self._pipeline.upstream, attempt, row.created_at / 1000 + self._pipeline.job_seconds)

@@ -113,6 +113,10 @@ class VideoJobs:
         """Begins to keep this worker's jobs and to take up those of dead workers."""
         self._runner.begin()
 
+    async def sweep(self) -> int:
+        """Forgets jobs that ended long ago and returns how many."""
+        return await self._jobs.sweep()
+
     async def stop(self) -> None:
         """Hands this worker's jobs over to other workers, or to the next start."""
         await self._runner.stop()

@@ -15,6 +15,7 @@ from openpollen.core.chat import ChatAnswer, ChatRequest
 from openpollen.core.errors import GatewayError, ServiceUnavailable, UnprocessableEntity
 from openpollen.core.model import Capability, Model
 from openpollen.generation.admit import Admission
+from openpollen.generation.bounds import LONGEST_REWRITTEN
 from openpollen.generation.call import Call, Made
 from openpollen.generation.upstream import Upstream
 from openpollen.providers.adapter import Adapter
@@ -27,7 +28,6 @@ _REWRITE = (
     "Rewrite the user's idea as one vivid picture description of at most 40 words. Keep every subject, colour, number and "
     "style of the idea. Answer with the description only."
 )
-_MAX_REWRITTEN = 1000
 
 
 class _Message(Struct):
@@ -67,7 +67,7 @@ class Prompts:
             log.info("enhance kept the original prompt: %s", fault or "it took too long")
             return prompt
         rewritten = " ".join(text.split()).strip("\"' ")
-        return rewritten if 0 < len(rewritten) <= _MAX_REWRITTEN else prompt
+        return rewritten if 0 < len(rewritten) <= LONGEST_REWRITTEN else prompt
 
     async def check_prompt(self, call: Call, admission: Admission) -> None:
         """Refuses an unsafe prompt. Raises UnprocessableEntity, ServiceUnavailable without a checker."""

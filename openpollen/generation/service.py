@@ -166,16 +166,16 @@ class Pipeline:
         self._leave(held.ticket, bill.total)
         return cost, paid
 
-    def book(self, order: Order, provider: Provider, usage: Usage) -> None:
+    def book(self, order: Order, provider: str, usage: Usage) -> None:
         """Books to the platform what a provider bills for an attempt whose result the caller did not get (rule 28)."""
-        if order.local or provider.name == LOCAL:
+        if order.local or provider == LOCAL:
             return
         try:
             amount = order.bill(usage).total
         except pricing.UnpricedUsage as fault:
             log.error("%s: %s used %s without a price; not booked", order.request_id, order.model, fault.units)
             return
-        self._wallet.book(order.request_id, provider.name, amount)
+        self._wallet.book(order.request_id, provider, amount)
 
     async def resume(self, request: HoldRequest, ticket: Ticket | None) -> Held | None:
         """The stored hold of a job that another process began; ``None`` when it is gone."""
@@ -213,7 +213,7 @@ class Pipeline:
         try:
             await check(result.made)
         except BaseException:
-            self.book(Order.of(call, admission), result.provider, result.usage)
+            self.book(Order.of(call, admission), result.provider.name, result.usage)
             raise
 
     async def first(self, call: Call, admission: Admission, make: Callable[[Attempt, Heard], Awaitable[T]]) -> T:
@@ -239,7 +239,7 @@ class Pipeline:
     def _vain(self, call: Call, admission: Admission, attempt: Attempt, heard: Heard) -> None:
         if heard.parts is not None:
             usage = measure.assumed(call.request, heard.body, call.model, admission.price)
-            self.book(Order.of(call, admission), attempt.provider, usage)
+            self.book(Order.of(call, admission), attempt.provider.name, usage)
 
     async def _make(self, call: Call, admission: Admission, attempt: Attempt, heard: Heard) -> Result:
         adapter, route, provider = attempt.adapter, attempt.route, attempt.provider

@@ -175,7 +175,7 @@ class ChatStream:
         result = self._result = Result(made, usage, opened.attempt.route, opened.attempt.provider, self.served_by)
         if partial and not self._characters and self._usage is None:
             self._pipeline.release(self._held)
-            self._pipeline.book(Order.of(self._call, self._admission), result.provider, usage)
+            self._pipeline.book(Order.of(self._call, self._admission), result.provider.name, usage)
         else:
             self._paid = self._pipeline.settle(self._call, self._admission, self._held, result, partial=partial)
         return result

@@ -22,10 +22,9 @@ TOOLS_TOKENS = 1_024
 #: Most tokens of one picture in a chat: OpenAI's vision guide allows up to 10,000 patches at original detail; the other
 #: makers stay below (Anthropic 4,784, Gemini 2,240).
 IMAGE_INPUT_TOKENS = 10_000
-#: Bytes that make at least one token in a recording: Gemini counts 32 tokens a second of audio and 263 of video, and no
-#: common codec stays below 4 kbit/s for speech or 17 kbit/s for pictures.
+#: Bytes of base64 that make at least one token in a recording: Gemini counts 32 tokens a second of audio, and no common
+#: codec stays below 4 kbit/s.
 AUDIO_BYTES_PER_TOKEN = 16
-VIDEO_BYTES_PER_TOKEN = 8
 #: Slowest speech: one second for a character (a digit can be a whole word), at speed 1.
 SPEECH_MS_PER_CHARACTER = 1_000
 #: Most audio tokens of a second of speech; OpenAI makes 20, Gemini 25.
@@ -40,14 +39,13 @@ def chat_ceiling(
     tools: bool = False,
     images: int = 0,
     audio_bytes: int = 0,
-    video_bytes: int = 0,
     searches: int = 0,
 ) -> Ceiling:
     """A chat. ``text_bytes`` is the length of all messages and tools without inlined media, raw JSON or UTF-8;
     ``max_tokens`` bounds the whole answer, reasoning and audio included."""
     tokens = text_bytes + REQUEST_TOKENS + messages * MESSAGE_TOKENS + (TOOLS_TOKENS if tools else 0)
     tokens += images * IMAGE_INPUT_TOKENS
-    tokens += -(-audio_bytes // AUDIO_BYTES_PER_TOKEN) + -(-video_bytes // VIDEO_BYTES_PER_TOKEN)
+    tokens += -(-audio_bytes // AUDIO_BYTES_PER_TOKEN)
     return Ceiling(input_tokens=tokens, output_tokens=max_tokens, searches=searches)
 
 
@@ -91,13 +89,9 @@ def music_ceiling(*, seconds: float, prompt: str = "") -> Ceiling:
     )
 
 
-def transcription_ceiling(*, ms: int, audio_bytes: int, max_tokens: int, prompt_bytes: int = 0) -> Ceiling:
-    """A recording whose length was measured; the tokens matter for models that are paid by token."""
-    return Ceiling(
-        input_tokens=-(-audio_bytes // AUDIO_BYTES_PER_TOKEN) + prompt_bytes + REQUEST_TOKENS,
-        output_tokens=max_tokens,
-        ms=ms,
-    )
+def transcription_ceiling(*, ms: int) -> Ceiling:
+    """A recording whose length was measured: only its time is ever billed."""
+    return Ceiling(ms=ms)
 
 
 def image_resolution(width: int, height: int) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from openpollen.ledger.entries import BUCKETS, BUDGETS, PLATFORM, SHORTFALL, Bucket, Hold, HoldRequest, Transfer
+from openpollen.ledger.entries import BUDGETS, PLATFORM, SHORTFALL, Bucket, Hold, HoldRequest
 from openpollen.ledger.leases import Move
 from openpollen.ledger.reclaim import reclaim, reclaim_expired
-from openpollen.ledger.statements import LEASE_MS, adjust, ask, later_accounts, select, store_transfers
+from openpollen.ledger.statements import LEASE_MS, TransferRow, adjust, ask, later_accounts, select, store_transfers
 from openpollen.ledger.take import Rejoined, Take, Taken, Unclaim, Wait, take, unclaim
 from openpollen.storage.database import Driver
 from openpollen.usage.record import Paid, UsageRow, write_rows
@@ -150,7 +150,7 @@ class _Page:
         self.driver, self.epoch, self.now = driver, epoch, now
         self._worker = worker
         self._deltas: dict[str, tuple[int, int, int]] = {}  # account -> balance, held, lease
-        self._transfers: list[Transfer] = []
+        self._transfers: list[TransferRow] = []
         self._rows: list[tuple[UsageRow, Paid]] = []
         self._held: set[str] = set()
         self._settled: dict[str, Paid] = {}
@@ -191,7 +191,7 @@ class _Page:
         return paid
 
     def book(self, entry: Book) -> None:
-        self._transfers.append(Transfer(SHORTFALL, PLATFORM, entry.amount, "attempt", entry.provider, entry.request_id))
+        self._move(SHORTFALL, PLATFORM, entry.amount, "attempt", entry.provider, entry.request_id)
 
     def pin(self, entry: Pin) -> Hold | Fenced:
         self.flush()
@@ -214,7 +214,7 @@ class _Page:
         if self._freed:
             self.ring = ask(self.driver, sorted(self._freed), self._worker) or self.ring
             self._freed = set()
-        store_transfers(self.driver, self._transfers, self.now)
+        store_transfers(self.driver, self._transfers)
         write_rows(self.driver, self._rows, self.now)
         self._transfers, self._rows = [], []
 
@@ -233,22 +233,22 @@ class _Page:
         return entry.stored
 
     def _charge(self, request: HoldRequest, price: int, moves: Sequence[Move]) -> Paid:
-        parts: dict[str, int] = {}
-        due: dict[tuple[str, str], int] = {}
+        parts: list[tuple[str, int]] = []
+        short = price
         for move in moves:
             if move.charged:
-                transfer = move.account, BUDGETS if move.bucket is None else PLATFORM
-                due[transfer] = due.get(transfer, 0) + move.charged
+                credit = BUDGETS
                 if move.bucket is not None:
-                    parts[move.bucket] = parts.get(move.bucket, 0) + move.charged
-        for (debit, credit), amount in due.items():
-            self._transfers.append(Transfer(debit, credit, amount, "charge", request.user_id, request.request_id))
-        paid = Paid(price, tuple((bucket, parts[bucket]) for bucket in BUCKETS if bucket in parts))
-        if paid.shortfall:
-            self._transfers.append(
-                Transfer(SHORTFALL, PLATFORM, paid.shortfall, "shortfall", request.user_id, request.request_id)
-            )
-        return paid
+                    credit = PLATFORM
+                    parts.append((move.bucket, move.charged))
+                    short -= move.charged
+                self._move(move.account, credit, move.charged, "charge", request.user_id, request.request_id)
+        if short:
+            self._move(SHORTFALL, PLATFORM, short, "shortfall", request.user_id, request.request_id)
+        return Paid(price, tuple(parts))
+
+    def _move(self, debit: str, credit: str, amount: int, reason: str, actor: str, request_id: str) -> None:
+        self._transfers.append((self.now, debit, credit, amount, reason, actor, request_id))
 
 
 _RENEW = "UPDATE ledger_workers SET expires_at = ? WHERE name = ? RETURNING epoch"

@@ -104,16 +104,18 @@ _TEXT_OUTPUTS = (Unit.OUTPUT_TOKEN, Unit.OUTPUT_AUDIO_TOKEN)
 _OUTPUT_UNITS = (*_TEXT_OUTPUTS, Unit.OUTPUT_IMAGE_TOKEN)
 _FLAT_UNITS = (Unit.IMAGE, Unit.SECOND, Unit.CHARACTER, Unit.VIDEO_TOKEN, Unit.REQUEST)
 
-#: Field of ``Usage``, its unit, and which units may pay for it when it has no rate. Words beside a picture that is
-#: paid by token come with the picture.
+#: What may pay for words read or written beside a picture that is paid by token: they come with the picture.
+_WORD_PAYERS = (*_FLAT_UNITS, Unit.OUTPUT_IMAGE_TOKEN)
+
+#: Field of ``Usage``, its unit, and which units may pay for it when it has no rate.
 _TOKENS = (
-    ("input_tokens", Unit.INPUT_TOKEN, _FLAT_UNITS),
-    ("cached_input_tokens", Unit.CACHED_INPUT_TOKEN, _FLAT_UNITS),
-    ("cache_write_tokens", Unit.CACHE_WRITE_TOKEN, _FLAT_UNITS),
+    ("input_tokens", Unit.INPUT_TOKEN, _WORD_PAYERS),
+    ("cached_input_tokens", Unit.CACHED_INPUT_TOKEN, _WORD_PAYERS),
+    ("cache_write_tokens", Unit.CACHE_WRITE_TOKEN, _WORD_PAYERS),
     ("input_audio_tokens", Unit.INPUT_AUDIO_TOKEN, _FLAT_UNITS),
-    ("input_image_tokens", Unit.INPUT_IMAGE_TOKEN, _FLAT_UNITS),
-    ("output_tokens", Unit.OUTPUT_TOKEN, (*_FLAT_UNITS, Unit.OUTPUT_IMAGE_TOKEN)),
-    ("reasoning_tokens", Unit.OUTPUT_TOKEN, (*_FLAT_UNITS, Unit.OUTPUT_IMAGE_TOKEN)),
+    ("input_image_tokens", Unit.INPUT_IMAGE_TOKEN, _WORD_PAYERS),
+    ("output_tokens", Unit.OUTPUT_TOKEN, _WORD_PAYERS),
+    ("reasoning_tokens", Unit.OUTPUT_TOKEN, _WORD_PAYERS),
     ("output_audio_tokens", Unit.OUTPUT_AUDIO_TOKEN, _FLAT_UNITS),
     ("output_image_tokens", Unit.OUTPUT_IMAGE_TOKEN, _FLAT_UNITS),
 )
@@ -224,7 +226,7 @@ def _measures(usage: Usage) -> Iterator[tuple[Unit, Exact, tuple[Unit, ...]]]:
     if usage.video_tokens:
         yield Unit.VIDEO_TOKEN, usage.video_tokens, (Unit.SECOND, Unit.REQUEST)
     if usage.searches:
-        yield Unit.SEARCH, usage.searches, ()
+        yield Unit.SEARCH, usage.searches, (Unit.REQUEST,)
 
 
 def _seconds(ms: int) -> Exact:

@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from openpollen.ledger.entries import BUCKETS, Transfer, wallet_account
+from openpollen.ledger.entries import BUCKETS, wallet_account
 from openpollen.storage.database import Driver
 
 #: How long a worker's leases stand without a word from it.
 LEASE_MS = 5_000
+
+#: When, debit, credit, amount, reason, actor, request id.
+TransferRow = tuple[int, str, str, int, str, str, str | None]
 
 _ACCOUNT = "UPDATE ledger_accounts SET balance = balance + ?, held = held + ? WHERE id = ?"
 _LEASE = "UPDATE leases SET amount = amount + ? WHERE account_id = ? AND worker = ?"
@@ -33,9 +36,8 @@ def adjust(driver: Driver, worker: str, deltas: Mapping[str, tuple[int, int, int
         driver.executemany(_LEASE, leases)
 
 
-def store_transfers(driver: Driver, transfers: Iterable[Transfer], now: int) -> None:
+def store_transfers(driver: Driver, rows: Sequence[TransferRow]) -> None:
     """Appends transfers. Whoever calls this changes the stored balances in the same transaction."""
-    rows = [(now, t.debit, t.credit, t.amount, t.reason, t.actor, t.request_id) for t in transfers]
     if rows:
         driver.executemany(_TRANSFER, rows)
 

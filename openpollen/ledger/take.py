@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from openpollen.ledger.entries import BUCKETS, BUDGETS, HoldRequest, KeyBudget, Short, Transfer, wallet_account
+from openpollen.ledger.entries import BUCKETS, BUDGETS, HoldRequest, KeyBudget, Short, wallet_account
 from openpollen.ledger.leases import Drawn, open_amount
 from openpollen.ledger.reclaim import reclaim, reclaim_expired
 from openpollen.ledger.statements import LEASE_MS, ask, select, store_transfers
@@ -138,7 +138,7 @@ class _View:
         )
         self._driver.execute(made, (name, budget.key_id, budget.limit, self.now))
         if budget.limit:
-            store_transfers(self._driver, [Transfer(BUDGETS, name, budget.limit, "budget", "system")], self.now)
+            store_transfers(self._driver, [(self.now, BUDGETS, name, budget.limit, "budget", "system", None)])
         self.accounts[name] = (budget.limit, 0)
 
     def draw(self, needs: Mapping[str, int], *, contended: bool) -> dict[str, Drawn]:

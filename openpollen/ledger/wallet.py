@@ -37,6 +37,8 @@ log = logging.getLogger("openpollen")
 
 _BEAT_SECONDS = 1.0
 _IDLE_SECONDS = 5.0
+#: The oldest charge that may wait to be written before calls are refused.
+_OLDEST_SECONDS = 1.0
 #: A worker stops holding this long before its leases run out, so that clocks need not agree.
 _MARGIN_SECONDS = 1.0
 _TRUSTED_SECONDS = LEASE_MS / 1000 - _MARGIN_SECONDS
@@ -347,6 +349,8 @@ class Wallet:
             elif part.epoch == epoch:
                 moves += self._leases.close(part, paid)
                 freed = freed or (None if self._journal.alone else _left_over(part, paid))
+        if extra is not None:
+            moves = self._joined(moves)
         if row is None and not moves and not stored:
             self._lines.moved(request.user_id)
             return _done(Paid(0))
@@ -387,13 +391,22 @@ class Wallet:
             self._ring()
 
     def _check_backlog(self) -> None:
-        waiting, age = self._database.waiting, self._database.oldest_wait
-        if waiting >= self._backlog or age > 1.0:
+        if self._database.congested(self._backlog, _OLDEST_SECONDS):
             raise ServiceUnavailable(
                 "Charges cannot be written fast enough right now; nothing was done. Try again in a moment.",
                 reason="ledger_backlog",
                 retry_after=2,
             )
+
+    @staticmethod
+    def _joined(moves: list[Move]) -> list[Move]:
+        """One move for each account, where a hold and what was held on top of it share some."""
+        joined: dict[str, Move] = {}
+        for move in moves:
+            if (same := joined.get(move.account)) is not None:
+                move = Move(move.account, move.bucket, same.charged + move.charged, same.returned + move.returned)
+            joined[move.account] = move
+        return list(joined.values())
 
 
 def _left_over(hold: Hold, paid: int) -> Bucket | None:

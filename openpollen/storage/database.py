@@ -32,6 +32,15 @@ FILE_NAME = "openpollen.db"
 _READERS = 4
 
 
+def place(folder: Path, url: str) -> str:
+    """Where the database is, as it may be printed: an address comes without its password."""
+    if not url:
+        return str(folder / FILE_NAME)
+    from openpollen.storage.postgres import shown
+
+    return shown(url)
+
+
 class Database:
     """One database, shared by any number of processes. Build it with ``Database.open``; ``close`` ends its threads."""
 
@@ -135,6 +144,10 @@ class Database:
     def oldest_wait(self) -> float:
         """For how long the oldest of them waits, in seconds."""
         return self._writer.oldest_wait
+
+    def congested(self, most: int, seconds: float) -> bool:
+        """Whether so many items that must not be lost wait, or the oldest for longer. Cheap: asked for each call."""
+        return self._writer.congested(most, seconds)
 
     def close(self) -> None:
         """Finishes what is queued, then closes every connection."""

@@ -128,6 +128,8 @@ def _take(connection: Connection, key_id: str, identity: str, worker: str) -> Fo
             continue
         # A job needs its worker no more: from now on the row stands and falls with whoever took it.
         kept = {"worker": worker, "lease_until": now + _LEASE_MS} if job else {}
-        connection.execute(update(table).where(here).values(state="taken", **kept))
-        return Found(row.request_id, job)
+        unchanged = (table.c.state == row.state, table.c.worker == row.worker, table.c.lease_until == row.lease_until)
+        taken = update(table).where(here, *unchanged).values(state="taken", **kept)
+        if connection.execute(taken).rowcount == 1:
+            return Found(row.request_id, job)
     return attended

@@ -24,6 +24,19 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
+class Written:
+    """The outcome of an insert in several statements."""
+
+    def __init__(self, rowcount: int) -> None:
+        self.rowcount = rowcount
+
+    def fetchone(self) -> Any:
+        return None
+
+    def fetchall(self) -> list[Any]:
+        return []
+
+
 class Driver(Protocol):
     """A driver connection inside the writing transaction. Statements are standard SQL with ``?`` for values and no
     other question mark; one SQL text serves every back end.

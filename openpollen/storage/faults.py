@@ -63,7 +63,7 @@ def is_lost(error: Exception) -> bool:
     cause = _cause(error)
     if not isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
         return False
-    return cause.sqlstate is None or cause.sqlstate.startswith(("08", "57P", "25P03"))
+    return cause.sqlstate is None or cause.sqlstate.startswith(("08", "57P"))
 
 
 def unknown() -> ServiceUnavailable:

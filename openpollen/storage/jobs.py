@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import Row, Select, delete, insert, or_, select, update
 
 from openpollen.core.errors import NotFound
 from openpollen.core.ids import new_id
@@ -25,6 +25,9 @@ Status = Literal["queued", "running", "done", "failed"]
 _OPEN = ("queued", "running")
 #: A worker's lease of a job; it is renewed when half of it is over.
 LEASE_SECONDS = 10.0
+_DAY_MS = 86_400_000
+#: Days for which a finished job is shown: as long as media lives, and for a film that was waited for until it is delivered.
+_KEPT_DAYS = {"video": 14, "film": 1}
 
 
 class JobRow(Struct, frozen=True):
@@ -190,6 +193,15 @@ class Jobs:
         claimed = update(table).where(table.c.id == oldest, table.c.lease_until < now).values(**values).returning(table)
         row = connection.execute(claimed).one_or_none()
         return None if row is None else _job(row)
+
+    async def sweep(self) -> int:
+        """Removes what ended long ago, and the prompts with it; returns how many jobs went."""
+        now = int(time.time() * 1000)
+        old = [
+            (table.c.kind == kind) & (table.c.updated_at < now - days * _DAY_MS) for kind, days in _KEPT_DAYS.items()
+        ]
+        gone = delete(table).where(or_(*old), table.c.status.not_in(_OPEN))
+        return await self._database.write(lambda connection: connection.execute(gone).rowcount)
 
     def _mine(self, job_id: str) -> tuple[Any, ...]:
         return table.c.id == job_id, table.c.worker == self._worker, table.c.status.in_(_OPEN)

@@ -86,7 +86,8 @@ def reach(url: str) -> None:
             version = connection.info.server_version
             encoding = connection.info.parameter_status("server_encoding")
     except psycopg.OperationalError as error:
-        reason = next(iter(reversed(str(error).strip().splitlines())), "no reason given").strip()
+        lines = [line.strip() for line in str(error).splitlines() if line.strip() and "Is the server" not in line]
+        reason = lines[-1] if lines else "no reason given"
         raise ServiceUnavailable(f"The database {place} cannot be reached: {reason}", retry_after=5) from None
     except psycopg.Error:  # its text may repeat the address with the password
         raise ServiceUnavailable(f"The address of the database {place} has a part that cannot be read.") from None

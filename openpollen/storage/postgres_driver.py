@@ -19,7 +19,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 from psycopg.types.numeric import Int8Dumper
 
-from openpollen.storage.dialect import Cursor
+from openpollen.storage.dialect import Cursor, Written
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -58,20 +58,7 @@ class PostgresDriver:
             # Kept prepared only where it comes again at this length: else it would push out others.
             cursor.execute(statement, [value for row in part for value in row], prepare=len(part) == step or None)
             written += cursor.rowcount
-        return _Written(written)
-
-
-class _Written:
-    """The outcome of an insert in several statements."""
-
-    def __init__(self, rowcount: int) -> None:
-        self.rowcount = rowcount
-
-    def fetchone(self) -> Any:
-        return None
-
-    def fetchall(self) -> list[Any]:
-        return []
+        return Written(written)
 
 
 def adapt(connection: Connection) -> None:

@@ -3,28 +3,60 @@ file's write lock."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import QueuePool
 
 from openpollen.storage import faults
-from openpollen.storage.dialect import Driver, drop, end
+from openpollen.storage.dialect import Cursor, Driver, Written, drop, end
 
 _READ_BUSY_SECONDS = 5.0
 _LOCK_RETRY_SECONDS = 0.0005
 
 
-class _Driver(sqlite3.Connection):
-    """The driver's connection with what ``Driver`` asks for beyond it."""
+#: Rows in one statement: few lengths, so that each is prepared once.
+_SIZES = (64, 16, 4)
+_INSERT = re.compile(r"(INSERT INTO .+? VALUES )(\((?:\?, )*\?\))( ON CONFLICT .+)?", re.DOTALL)
+
+
+@lru_cache(256)
+def _many(sql: str, rows: int) -> str:
+    """An ``INSERT ... VALUES (?, ...)`` for several rows; empty for any other statement."""
+    found = _INSERT.fullmatch(sql)
+    return "" if found is None else found[1] + ", ".join([found[2]] * rows) + (found[3] or "")
+
+
+class SqliteDriver:
+    """``Driver`` over a connection of the standard library."""
 
     dialect = "sqlite"
 
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.execute = connection.execute
+
     def now(self) -> int:
         return int(time.time() * 1000)
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor:
+        """Several rows in one statement where that can be: each step of a statement gives up and takes the interpreter's
+        lock, which costs more than the row."""
+        rows = parameters if isinstance(parameters, list) else list(parameters)
+        done = written = 0
+        for size in _SIZES if _many(sql, 2) else ():
+            while len(rows) - done >= size:
+                values = [value for row in rows[done : done + size] for value in row]
+                written += self._connection.execute(_many(sql, size), values).rowcount
+                done += size
+        rest = self._connection.executemany(sql, rows[done:])
+        return Written(written + max(0, rest.rowcount))
 
 
 class Sqlite:
@@ -54,9 +86,7 @@ class Sqlite:
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level None: the driver begins nothing by itself; transactions begin where this package says so.
-        connection = sqlite3.connect(
-            self._path, _READ_BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Driver
-        )
+        connection = sqlite3.connect(self._path, _READ_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -68,7 +98,7 @@ class SqliteSession:
 
     def __init__(self, connection: Connection, busy_seconds: float) -> None:
         self.connection = connection
-        self._driver = cast(_Driver, connection.connection.driver_connection)
+        self._driver = cast(sqlite3.Connection, connection.connection.driver_connection)
         self._driver.execute("PRAGMA busy_timeout = 0")  # ``begin`` does the waiting
         self._busy_seconds = busy_seconds
 
@@ -82,7 +112,7 @@ class SqliteSession:
         while True:
             try:
                 self._driver.execute("BEGIN IMMEDIATE")
-                return self._driver
+                return SqliteDriver(self._driver)
             except sqlite3.OperationalError as error:
                 if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
                     raise

@@ -94,8 +94,15 @@ class Writer:
         if not job.lazy:
             self._urgent = True
         self._queue.append(job)
-        if not (job.lazy and self._patient):
+        if not (job.lazy and self._patient) and not self._wake.is_set():
             self._wake.set()
+
+    def congested(self, most: int, seconds: float) -> bool:
+        """Whether so many jobs that must happen wait, or the oldest for longer."""
+        if not self._musts:
+            return False
+        self._forget_done()
+        return bool(self._musts) and (len(self._musts) >= most or time.monotonic() - self._musts[0].at > seconds)
 
     @property
     def waiting(self) -> int:

@@ -20,8 +20,9 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     """What is written about one request. The ledger adds the money: measured and charged price, shortfall and bucket.
 
     ``at`` is in milliseconds. ``model`` is the model asked for, ``served_model`` what served it. ``rates`` are the
-    nano-pollen for one of each unit, as text of an exact fraction, as this bill took them; ``facts`` are what chose
-    them from the price. With ``units`` any charge can be computed again. ``meter_source`` is the bucket that paid most; the ledger sets it with the amounts.
+    nano-pollen for one of each unit that the bill took, as text of an exact fraction, and ``facts`` what chose them from
+    the price: with ``units`` the charge can be computed again. ``meter_source`` is the bucket that paid most; the ledger
+    sets it with the amounts.
     """
 
     request_id: str

@@ -21,6 +21,7 @@ from openpollen.core.ids import new_key
 from openpollen.core.money import NANO
 from openpollen.ledger.credit import balances
 from openpollen.storage.database import Database
+from tests.dump import everything
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_a_key_has_the_documented_form_and_only_its_hash_is_stored(database: Dat
     alphanumerics = set(string.ascii_letters + string.digits)
     assert (secret[:3], len(secret), set(secret[3:]) <= alphanumerics) == ("sk_", 35, True)
     assert (public[:3], len(public), set(public[3:]) <= alphanumerics) == ("pk_", 19, True)
-    dump = database.read_sync(lambda c: "\n".join(c.connection.driver_connection.iterdump()))
+    dump = everything(database)
     assert secret not in dump
     assert public in dump
 

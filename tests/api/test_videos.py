@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import io
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -149,6 +154,50 @@ def test_a_job_through_openais_library(user: Account, clip: bytes) -> None:
     assert client.videos.download_content(job.id).read()[4:8] == b"ftyp"
     assert job.id in [video.id for video in client.videos.list().data]
     assert client.videos.delete(job.id).deleted is True
+
+
+def processes(gateway: Gateway, module: str) -> list[int]:
+    """The ids of the server's processes that run a module."""
+    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in table.splitlines()]
+    return [int(r[0]) for r in rows if r[1] == str(gateway.process.pid) and module in r[2]]
+
+
+def test_a_local_job_outlives_its_worker(gateway: Gateway, user: Account) -> None:
+    body = {"model": "scene-video", "prompt": "a boat", "seconds": "10", "size": "640x360", "fps": 24}
+    job = user.post("/v1/videos", body).json
+    for pid in processes(gateway, "openpollen.cli.worker"):
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: reached(gateway), "the next worker", 20)
+    assert finished(user, job["id"])["progress"] == 100
+    assert film(user.get(f"/v1/videos/{job['id']}/content").body)[:3] == (640, 360, 10)
+
+
+def test_a_local_job_that_its_engine_lost_fails_and_costs_nothing(gateway: Gateway, user: Account) -> None:
+    body = {"model": "scene-video", "prompt": "a boat", "seconds": "60", "size": "1280x720", "fps": 24}
+    job = user.post("/v1/videos", body).json
+    (host,) = processes(gateway, "openpollen.engines.host")
+    os.kill(host, signal.SIGKILL)
+
+    def failed() -> Any:
+        shown = user.get(f"/v1/videos/{job['id']}").json
+        return shown if shown["status"] == "failed" else None
+
+    assert "nothing was charged" in eventually(failed, "the end of the job", 30)["error"]["message"]
+    assert user.get(f"/video/a%20boat?model=scene-video&{TINY}").status == 200
+
+
+def reached(gateway: Gateway) -> bool:
+    with contextlib.suppress(http.client.HTTPException, OSError):
+        return gateway.alive
+    return False
+
+
+def test_an_open_job_can_be_deleted(user: Account) -> None:
+    body = {"model": "scene-video", "prompt": "a boat", "seconds": "60", "size": "1280x720", "fps": 24}
+    job = user.post("/v1/videos", body).json
+    assert user.request("DELETE", f"/v1/videos/{job['id']}").json["deleted"] is True
+    assert not_found(user.get(f"/v1/videos/{job['id']}"))
 
 
 def test_a_paid_job_is_charged_once_when_it_is_done(payer: Account, camera: FakeProvider, clip: bytes) -> None:

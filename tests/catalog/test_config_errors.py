@@ -71,6 +71,12 @@ BAD: dict[str, tuple[str, tuple[str, ...]]] = {
         HEAD + 'capabilities = ["image"]\n' + PRICE + ROUTE,
         ("[[models]] x price", "image or output_image_token"),
     ),
+    "picture by token without a largest one": (
+        HEAD
+        + 'capabilities = ["image"]\nprice = { input_token = "1", output_image_token = "30", per = 1_000_000 }\n'
+        + ROUTE,
+        ("[[models]] x limits.image_tokens", "is missing"),
+    ),
     "unit unknown": (CHAT + PRICE.replace("output_token", "output_tokens"), ("price.output_tokens", "output_token")),
     "price negative": (CHAT + PRICE.replace('"2"', '"-2"'), ("price.output_token", "'-2'")),
     "price no number": (CHAT + PRICE.replace('"2"', '"two"'), ("price.output_token", "not a number")),

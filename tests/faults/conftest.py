@@ -19,6 +19,7 @@ enabled = false
 connect_timeout_s = 2
 first_byte_timeout_s = 1
 idle_timeout_s = 2
+safety_model = "lab-judge"
 """
 
 
@@ -60,11 +61,16 @@ def crew(lab: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def clip() -> bytes:
     """A film of a second."""
+    return film(1)
+
+
+def film(seconds: int) -> bytes:
+    """A film of this length."""
     out = io.BytesIO()
     with av.open(out, "w", format="mp4") as file:
         stream = file.add_stream("mpeg4", rate=8)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        for _ in range(8):
+        for _ in range(8 * seconds):
             file.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
         file.mux(stream.encode(None))
     return out.getvalue()

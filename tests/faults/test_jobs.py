@@ -8,13 +8,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import labconfig
 from tests.fakegate import Gate
 from tests.fakeprovider import FakeProvider
 from tests.faults.books import balanced, books, query
+from tests.faults.conftest import SETTINGS, film
 from tests.gateway import NANO, Account, Gateway, Reply, eventually
 from tests.labconfig import SECOND
 
@@ -259,6 +262,40 @@ def test_a_stop_hands_jobs_over_to_the_next_start(crew: Gateway, fake: FakeProvi
         crew.start()
         made.until("completed")
     assert books(crew).charged - before.charged == SECOND
+
+
+def test_a_job_whose_provider_is_gone_from_the_configuration_is_booked(
+    lab: FakeProvider, fake: FakeProvider, tmp_path: Path
+) -> None:
+    config = tmp_path / "openpollen.toml"
+    config.write_text(labconfig.operator_file(lab.base_url, SETTINGS))
+    with Gateway(tmp_path / "data", config, env={"LAB_KEY": labconfig.KEY}) as gateway, balanced(gateway, fake, WAIT):
+        made = Job(gateway, fake)
+        made.to("running")
+        fake.finish(made.upstream)
+        gateway.stop()
+        config.write_text("[engines]\nenabled = false\n")
+        gateway.start()
+        made.until("failed")
+        assert "nothing was charged" in made.shown()["error"]["message"]
+        assert (made.payer.balance, books(gateway).booked) == (NANO, SECOND)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_film_longer_than_was_held_for_is_paid_whole(
+    crew: Gateway, fake: FakeProvider, job: Callable[[], Job], killed: bool
+) -> None:
+    fake.film = film(3)
+    before = books(crew)
+    made = job()
+    made.to("running")
+    if killed:
+        made.kill()
+    fake.finish(made.upstream)
+    made.until("completed")
+    assert books(crew).charged - before.charged == 3 * SECOND
+    assert books(crew).booked == before.booked
+    assert made.payer.balance == NANO - 3 * SECOND
 
 
 def test_a_finished_film_that_its_host_keeps_is_booked(

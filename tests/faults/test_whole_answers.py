@@ -114,6 +114,14 @@ def test_an_answered_attempt_before_a_fallback_is_booked(payer: Account, fake: F
     assert after.booked > before.booked
 
 
+def test_an_answer_that_the_safety_check_refuses_is_booked(payer: Account, fake: FakeProvider) -> None:
+    with balanced(payer.gateway, fake) as before:
+        reply = payer.chat("lab-chat", safe=True)
+        assert (reply.status, reply.error["reason"]) == (422, "content_policy_violation")
+    assert books(payer.gateway).booked - before.booked == ANSWER
+    assert payer.balance == NANO
+
+
 def test_a_picture_that_is_not_at_its_address_is_booked(payer: Account, fake: FakeProvider) -> None:
     with balanced(payer.gateway, fake) as before:
         assert payer.post("/v1/images/generations", {"model": "lab-image-url-gone", "prompt": "a"}).status == 502

@@ -19,7 +19,7 @@ from tests.fakeprovider import STEP_TEXT, FakeProvider
 from tests.faults.books import balanced, books, query
 from tests.faults.conftest import SETTINGS
 from tests.gateway import NANO, Account, Gateway, Reply, dumps, eventually
-from tests.labconfig import ANSWER, owed
+from tests.labconfig import ANSWER, IMAGE, owed
 
 CALLERS = 100
 
@@ -174,9 +174,59 @@ def test_a_worker_that_dies_in_a_stream_holds_nothing_in_the_end(
         assert payer.chat("lab-chat").status == 200
 
 
-def server(lab: FakeProvider, folder: Path, durability: str) -> Gateway:
+def test_a_paid_picture_is_given_to_who_asks_again_on_any_worker(trio: Gateway, fake: FakeProvider) -> None:
+    body = {"model": "lab-step-image", "prompt": "a cat", "size": "64x64"}
+    for _ in range(3):
+        payer = trio.account()
+        fake.clear()
+        with balanced(trio, fake):
+            gate = fake.gate("part")
+            connection = trio.connect()
+            headers = {"Authorization": f"Bearer {payer.key}", "Content-Type": "application/json"}
+            connection.request("POST", "/v1/images/generations", dumps(body), headers)
+            gate.reached()
+            connection.close()
+            left = "SELECT 1 FROM deliveries WHERE state = 'left' AND key_id = ?"
+            eventually(lambda: query(trio, left, payer.key_id) or None, "that its leaving is noticed")  # noqa: B023
+            with ThreadPoolExecutor(1) as again:
+                reply = again.submit(payer.post, "/v1/images/generations", body)
+                gate.open()
+                assert (reply.result().status, reply.result().headers["x-delivered-again"]) == (200, "true")
+            assert len(fake.requests) == 1
+        assert payer.balance == NANO - IMAGE
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_stop_in_the_middle_of_a_picture_books_what_the_host_bills(
+    lab: FakeProvider, fake: FakeProvider, tmp_path: Path, stays: bool
+) -> None:
+    with server(lab, tmp_path, "queued", "[server]\ndrain_s = 0.5\n") as gateway:
+        payer = gateway.account()
+        with balanced(gateway, fake):
+            gate = fake.gate("part")
+            connection = gateway.connect()
+            headers = {"Authorization": f"Bearer {payer.key}", "Content-Type": "application/json"}
+            body = dumps({"model": "lab-step-image", "prompt": "a cat", "size": "64x64"})
+            connection.request("POST", "/v1/images/generations", body, headers)
+            gate.reached()
+            gate.go()
+            gate.reached()
+            assert gateway.alive  # one worker, one loop: it has read the head
+            if not stays:
+                connection.close()
+            gateway.stop()
+            if stays:
+                response = connection.getresponse()
+                assert response.status == 503
+                response.read()
+                connection.close()
+        assert books(gateway).booked == IMAGE
+        assert books(gateway).charged == 0
+
+
+def server(lab: FakeProvider, folder: Path, durability: str, more: str = "") -> Gateway:
     config = folder / "openpollen.toml"
-    config.write_text(labconfig.operator_file(lab.base_url, f'{SETTINGS}[ledger]\ndurability = "{durability}"\n'))
+    config.write_text(labconfig.operator_file(lab.base_url, f'{SETTINGS}[ledger]\ndurability = "{durability}"\n{more}'))
     return Gateway(folder / "data", config, env={"LAB_KEY": labconfig.KEY})
 
 

@@ -11,7 +11,7 @@ from openpollen.storage.database import Database
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(tmp_path, commit_gap=0)
+def database(tmp_path: Path, database_url: str) -> Iterator[Database]:
+    database = Database.open(tmp_path, database_url, commit_gap=0)
     yield database
     database.close()

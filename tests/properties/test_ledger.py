@@ -206,7 +206,7 @@ _FOUND = (AssertionError, SQLAlchemyError, sqlite3.Error, ServiceUnavailable)
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wallet, "_RECALL_SECONDS", 3.0)
+    monkeypatch.setattr(wallet, "_RECALL_SECONDS", 1.0)
     FAULTS[fault](monkeypatch)
     with pytest.raises(_FOUND):
         run_state_machine_as_test(OnSqlite, settings=settings(_SETTINGS, max_examples=300, phases=[Phase.generate]))

@@ -200,6 +200,7 @@ def test_a_kind_of_token_without_a_rate_is_paid_as_text(name: str) -> None:
         ({"input_audio_ms": 333}, {"second": "0.0000445"}, 14_819),
         ({"characters": 5, "audio_ms": 900}, {"character": "270"}, 1_350_000),
         ({"searches": 2}, {"search": "0.014"}, 28_000_000),
+        ({"searches": 2}, {"request": "0.014"}, 14_000_000),
         ({"input_tokens": 1}, {"input_token": "1", "request": "0.005"}, 5_001_000),
         ({}, {"input_token": "1", "output_token": "1"}, 0),
     ],
@@ -299,7 +300,7 @@ def test_each_kind_of_request_has_a_ceiling() -> None:
     assert upper_bound(speech, MODELS["elevenlabs"].price) == 8 * 270_000
     music = ceiling.music_ceiling(seconds=30, prompt="rain")
     assert upper_bound(music, MODELS["elevenmusic"].price) == 30 * 7_500_000
-    heard = ceiling.transcription_ceiling(ms=60_000, audio_bytes=960_000, max_tokens=1_000)
+    heard = ceiling.transcription_ceiling(ms=60_000)
     assert upper_bound(heard, MODELS["whisper"].price) == 60 * 44_500
     tiers = [ceiling.image_resolution(*size) for size in ((512, 512), (1024, 1024), (1536, 1024), (4096, 4096))]
     assert tiers == ["1k", "1k", "2k", "4k"]

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
+from openpollen.cli.main import polli
 from openpollen.core.errors import BadRequest, Conflict, ServiceUnavailable
+from openpollen.settings import Settings, Storage
 from openpollen.storage import writer
 from openpollen.storage.database import FILE_NAME, Connection, Database, Driver
 from openpollen.storage.postgres import _BEGIN, connect, shown
@@ -264,3 +267,17 @@ def test_an_address_that_leads_nowhere_is_told_without_its_password(tmp_path: Pa
     assert shown("postgres://polli:secret@db.example:5432/pollen?sslmode=require") == (
         "postgresql://polli@db.example:5432/pollen"
     )
+
+
+def test_the_command_line_never_prints_the_databases_password(tmp_path: Path) -> None:
+    address = {"OPENPOLLEN_STORAGE_DATABASE_URL": "postgresql://polli:secret@127.0.0.1:1/pollen"}
+    for command, code in ((["doctor"], 0), (["ledger", "verify"], 4)):
+        result = CliRunner().invoke(polli, ["admin", *command, "--data", str(tmp_path)], env=address)
+        assert result.exit_code == code, result.output
+        assert "postgresql://polli@127.0.0.1:1/pollen" in result.output
+        assert "secret" not in result.output
+    wrong = {"OPENPOLLEN_STORAGE_DATABASE_URL": "mysql://polli:secret@127.0.0.1/pollen"}
+    result = CliRunner().invoke(polli, ["admin", "ledger", "verify", "--data", str(tmp_path)], env=wrong)
+    assert result.exit_code == 2
+    assert "OPENPOLLEN_STORAGE_DATABASE_URL" in result.output
+    assert "secret" not in result.output + repr(Settings(storage=Storage("postgresql://polli:secret@h/d")))
