@@ -233,6 +233,8 @@ class _Page:
         return entry.stored
 
     def _charge(self, request: HoldRequest, price: int, moves: Sequence[Move]) -> Paid:
+        if len(moves) > 1:
+            moves = _joined(moves)
         parts: list[tuple[str, int]] = []
         short = price
         for move in moves:
@@ -249,6 +251,19 @@ class _Page:
 
     def _move(self, debit: str, credit: str, amount: int, reason: str, actor: str, request_id: str) -> None:
         self._transfers.append((self.now, debit, credit, amount, reason, actor, request_id))
+
+
+def _joined(moves: Sequence[Move]) -> Sequence[Move]:
+    """One move for each account: a hold, and what was held on top of it, may share some."""
+    joined: dict[str, Move] = {}
+    for move in moves:
+        same = joined.get(move.account)
+        joined[move.account] = (
+            move
+            if same is None
+            else Move(move.account, move.bucket, same.charged + move.charged, same.returned + move.returned)
+        )
+    return moves if len(joined) == len(moves) else list(joined.values())
 
 
 _RENEW = "UPDATE ledger_workers SET expires_at = ? WHERE name = ? RETURNING epoch"

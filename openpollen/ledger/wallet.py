@@ -349,8 +349,6 @@ class Wallet:
             elif part.epoch == epoch:
                 moves += self._leases.close(part, paid)
                 freed = freed or (None if self._journal.alone else _left_over(part, paid))
-        if extra is not None:
-            moves = self._joined(moves)
         if row is None and not moves and not stored:
             self._lines.moved(request.user_id)
             return _done(Paid(0))
@@ -397,16 +395,6 @@ class Wallet:
                 reason="ledger_backlog",
                 retry_after=2,
             )
-
-    @staticmethod
-    def _joined(moves: list[Move]) -> list[Move]:
-        """One move for each account, where a hold and what was held on top of it share some."""
-        joined: dict[str, Move] = {}
-        for move in moves:
-            if (same := joined.get(move.account)) is not None:
-                move = Move(move.account, move.bucket, same.charged + move.charged, same.returned + move.returned)
-            joined[move.account] = move
-        return list(joined.values())
 
 
 def _left_over(hold: Hold, paid: int) -> Bucket | None:

@@ -42,7 +42,8 @@ ROW_COLUMNS = (
 DAILY_COLUMNS = ("date", "model", "meter_source", "requests", "cost_usd")
 
 _CURSOR = re.compile(r"(\d{1,15})_(\d{1,19})")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: What a spreadsheet may take for the start of a formula, in its wide forms too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _decode_units = json.Decoder(Usage).decode
 
 

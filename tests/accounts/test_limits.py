@@ -90,6 +90,20 @@ def test_all_addresses_together_have_a_daily_total(database: Database) -> None:
     asyncio.run(work())
 
 
+def test_a_call_that_ends_after_midnight_frees_nothing_of_the_new_day(database: Database) -> None:
+    async def work() -> None:
+        limiter = Limiter(database, LimiterSettings(daily_total=20 * CENT))
+        late = await limiter.begin("key_1", "10.0.0.1", "r1", 10 * CENT)
+        turn_back(database, "limits", "at", 86_400_000)
+        await limiter.begin("key_1", "10.0.0.2", "r2", 10 * CENT)
+        await limiter.finish(late, 0)
+        await limiter.begin("key_1", "10.0.0.3", "r3", 10 * CENT)
+        with pytest.raises(RateLimited):
+            await limiter.begin("key_1", "10.0.0.4", "r4", CENT)
+
+    asyncio.run(work())
+
+
 def test_addresses_are_hashed_and_forgotten_after_a_day(database: Database) -> None:
     async def work() -> None:
         limiter = Limiter(database)

@@ -92,6 +92,145 @@ def test_usage_by_day(owner: Account) -> None:
     assert list(table[0]) == ["date", "model", "meter_source", "requests", "cost_usd"]
 
 
+def test_fields_stand_in_the_contracts_order(owner: Account) -> None:
+    key, made = child(owner, pollenBudget=0.25)
+    key.chat("lab-chat")
+    rows = [name for name in owner.rows(1)[0] if name != "api_key_id"]
+    assert rows[:16] == [
+        "timestamp", "type", "model", "api_key", "api_key_type", "meter_source", "input_text_tokens",
+        "input_cached_tokens", "input_audio_tokens", "input_image_tokens", "output_text_tokens",
+        "output_reasoning_tokens", "output_audio_tokens", "output_image_tokens", "cost_usd", "response_time_ms",
+    ]  # fmt: skip
+    assert list(owner.get("/api/account/usage").json)[:2] == ["usage", "count"]
+    day = owner.get("/api/account/usage/daily").json
+    assert (list(day), list(day["usage"][0])) == (
+        ["usage", "count"],
+        ["date", "model", "meter_source", "requests", "cost_usd"],
+    )
+    assert list(key.get("/api/account/key").json)[:8] == [
+        "valid", "type", "name", "expiresAt", "expiresIn", "permissions", "pollenBudget", "rateLimitEnabled",
+    ]  # fmt: skip
+    assert list(made)[:10] == [
+        "id", "key", "name", "type", "prefix", "start", "expiresAt", "expiresIn", "permissions", "pollenBudget",
+    ]  # fmt: skip
+    listed = owner.get("/api/account/keys").json["data"][0]
+    assert list(listed)[:11] == [
+        "id", "name", "start", "prefix", "createdAt", "expiresAt", "lastRequest", "permissions", "metadata",
+        "pollenBalance", "enabled",
+    ]  # fmt: skip
+    assert list(owner.get("/api/account/balance").json) == ["balance", "accountBalance"]
+    assert list(owner.get("/api/account/balance").json["accountBalance"]) == ["total", "tier", "pack", "crypto"]
+
+
+def test_a_keys_own_usage_needs_no_permission_and_shows_no_other_key(gateway: Gateway) -> None:
+    owner = gateway.account()
+    bare = gateway.key(owner.id, owner.get("/api/account/profile").json["name"], permissions="")
+    owner.chat("lab-chat")
+    bare.chat("lab-zero")
+    owner.rows(2)
+    mine = bare.get("/api/account/key/usage").json
+    assert [(row["model"], row["api_key_id"]) for row in mine["usage"]] == [("lab-zero", bare.key_id)]
+    assert bare.get("/api/account/usage").status == 403
+    table = bare.get("/api/account/key/usage?format=csv").text.split("\n")
+    assert len(table) == 2
+
+
+def test_the_cursor_of_a_table_stands_in_a_header(owner: Account) -> None:
+    for _ in range(3):
+        owner.chat("lab-zero")
+    owner.rows(3)
+    first = owner.get("/api/account/usage?format=csv&limit=1")
+    second = owner.get(f"/api/account/usage?format=csv&limit=2&before={first.headers['x-next-cursor']}")
+    assert "x-next-cursor" not in second.headers
+    assert len(first.text.split("\n")) == 2
+    assert len(second.text.split("\n")) == 3
+
+
+def test_a_name_like_a_formula_runs_nowhere(owner: Account) -> None:
+    key, _ = child(owner, name='=HYPERLINK("http://evil.example")')
+    key.chat("lab-zero")
+    owner.rows(1)
+    table = list(csv.DictReader(io.StringIO(owner.get("/api/account/usage?format=csv").text)))
+    assert table[0]["api_key"].startswith("'=HYPERLINK")
+
+
+@pytest.mark.parametrize("budget", ["NaN", "Infinity", "-1", "-0.000000001", "1e30", "1e400", '"NaN"', "true", "1e-10"])
+def test_a_budget_that_is_no_amount_is_400_and_says_so(owner: Account, budget: str) -> None:
+    body = b'{"name": "k", "pollenBudget": ' + budget.encode() + b"}"
+    reply = owner.request("POST", "/api/account/keys", body=body, headers={"Content-Type": "application/json"})
+    assert reply.error["code"] == "BAD_REQUEST"
+    assert [key["id"] for key in owner.get("/api/account/keys").json["data"]] == [owner.key_id]
+
+
+def test_a_budget_of_nothing_pays_nothing_and_a_small_one_to_the_nano(owner: Account) -> None:
+    none, made = child(owner, pollenBudget=0)
+    assert made["pollenBudget"] == 0
+    assert none.chat("lab-zero").status == 200
+    error = none.chat("lab-chat").error
+    assert (error["code"], error["reason"], error["details"]["available"]) == ("PAYMENT_REQUIRED", "key_budget", "0")
+    small, _ = child(owner, pollenBudget=0.000400001)
+    for charges in (1, 2):
+        assert small.chat("lab-chat", max_tokens=10).status == 200
+        owner.rows(charges + 1)
+        assert nano(small.get("/api/account/key").json["pollenBudget"]) == 400_001 - charges * ANSWER
+
+
+def test_a_budget_may_start_anew_each_day(owner: Account) -> None:
+    key, made = child(owner, pollenBudget=0.5, budgetPeriod="day")
+    assert made["pollenBudget"] == 0.5
+    assert key.get("/api/account/key").json["budgetPeriod"] == "day"
+    error = owner.post("/api/account/keys", {"name": "k", "budgetPeriod": "day"}).error
+    assert "budget" in error["message"]
+
+
+def test_unknown_models_are_told_with_the_nearest(owner: Account) -> None:
+    error = owner.post("/api/account/keys", {"name": "k", "allowedModels": ["flx"]}).error
+    assert "flux" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"appUrl": "javascript:alert(1)"},
+        {"appUrl": "data:text/html,x"},
+        {"appUrl": "https://user:pw@a.example"},
+        {"redirectUris": ["https://a.example/cb#x"]},
+        {"redirectUris": ["https://a.example\\@evil.example"]},
+        {"origins": ["https://a.example/path"]},
+        {"origins": ["a.example"]},
+    ],
+)
+def test_an_address_that_is_none_makes_no_app(owner: Account, fields: dict[str, Any]) -> None:
+    error = owner.post("/api/account/keys", {"name": "k", "type": "publishable", **fields}).error
+    assert (error["code"], next(iter(fields)) in error["message"]) == ("BAD_REQUEST", True)
+
+
+def test_an_app_key_spends_nothing_unless_it_is_given_something(owner: Account) -> None:
+    app, made = child(owner, type="publishable", appUrl="https://app.example")
+    assert (made["pollenBudget"], app.get("/api/account/key").json["rateLimitEnabled"]) == (0, False)
+    assert app.chat("lab-chat").error["reason"] == "key_budget"
+    rich, _ = child(owner, type="publishable", redirectUris=["https://app.example/back"], pollenBudget=0.01)
+    assert rich.chat("lab-chat").status == 200
+
+
+def test_a_publishable_key_works_on_its_own_pages_only(owner: Account) -> None:
+    page, _ = child(owner, type="publishable", origins=["https://app.example"])
+    for origin, status in (("https://app.example", 200), ("https://evil.example", 403), ("null", 403)):
+        assert page.chat("lab-zero", headers={"Origin": origin}).status == status
+    assert page.get("/api/account/key", headers={"Origin": "https://evil.example"}).error["reason"] == "origin"
+
+
+def test_what_is_done_with_keys_leaves_a_trail(owner: Account, gateway: Gateway) -> None:
+    _, made = child(owner, pollenBudget=0.25)
+    owner.request("DELETE", f"/api/account/keys/{made['id']}")
+    rows = gateway.admin("audit", "--user", owner.id)["data"][:2]
+    assert [(row["action"], row["actor"], row["details"]["by_key"]) for row in rows] == [
+        ("key.revoke", owner.id, owner.key_id),
+        ("key.create", owner.id, owner.key_id),
+    ]
+    assert made["key"] not in str(rows)
+
+
 @pytest.mark.parametrize(
     "query", ["days=0", "days=91", "limit=0", "limit=50001", "limit=x", "format=xml", "before=yesterday"]
 )

@@ -286,6 +286,17 @@ def test_a_stored_hold_settled_twice_is_charged_once(database: Database) -> None
     run(database, work())
 
 
+def test_a_price_above_a_stored_hold_is_one_charge(database: Database) -> None:
+    async def work() -> None:
+        wallet = Wallet(database)
+        await fill(wallet, pack=100)
+        hold = await wallet.hold(ask("job", 10, budgets=(KeyBudget("key_1", 50),), durable=True))
+        paid = await wallet.settle(hold, 25, row("job"))
+        assert paid.parts == (("pack", 25),)
+
+    run(database, work())
+
+
 def test_with_intent_every_hold_is_on_disk_first_and_a_crash_gives_it_back(database: Database) -> None:
     async def work() -> None:
         wallet = Wallet(database, worker="w1", intent=True)
