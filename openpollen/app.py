@@ -154,7 +154,7 @@ class Worker:
             account_per_minute=media.account_per_minute,
         )
         tiers = Tiers(settings.tiers.refill, settings.tiers.default)
-        refills = Refills(self.database, tiers)
+        self.refills = refills = Refills(self.database, tiers)
         keys = settings.keys
         self.limiter = Limiter(self.database, LimiterSettings(keys.pk_capacity, keys.pk_refill, keys.pk_daily))
         self.media_url = settings.server.media_url.rstrip("/") or url
@@ -239,6 +239,7 @@ class Worker:
                 self.deliveries.sweep,
                 self.jobs.sweep,
                 self.limiter.sweep,
+                self.refills.sweep,
             ):
                 try:
                     await tidy()

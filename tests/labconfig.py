@@ -19,6 +19,16 @@ STEPPED = ("ok", "no-usage", "zero-usage", "late-usage", "double-usage")
 
 _CHAT = '{ input_token = "1.00", output_token = "5.00", per = 1_000_000 }'
 
+#: Other prices for cause: what is asked for decides between them.
+_TIERS = """
+[[models.variants]]
+quality = "high"
+price = { image = "0.05" }
+[[models.variants]]
+resolution = "2k"
+price = { image = "0.06" }
+"""
+
 
 def chat_model(name: str, upstream: str, extra: str = "", price: str = _CHAT) -> str:
     return model(name, '"chat", "tools"', upstream, price, f"max_output_tokens = 1000\n{extra}")
@@ -55,6 +65,7 @@ def operator_file(base_url: str, settings: str = "") -> str:
         chat_model("lab-zero", "ok", price='{ input_token = "0", output_token = "0" }'),
         chat_model("lab-zero-paid", "ok", "paid_only = true", price='{ input_token = "0", output_token = "0" }'),
         model("lab-image", '"image", "edit"', "picture", '{ image = "0.03" }'),
+        model("lab-image-tiers", '"image"', "picture", '{ image = "0.03" }', route=_TIERS),
         model("lab-video", '"video"', "film", '{ second = "0.02" }'),
         model("lab-speech", '"speech"', "voice", '{ character = "10.00", per = 1_000_000 }'),
         model("lab-ears", '"transcription"', "ears", '{ second = "0.0001" }'),

@@ -8,7 +8,7 @@ So an idle account costs nothing and a server that was down owes nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct, field
@@ -89,14 +89,8 @@ class Refills:
         await self._database.write(lambda connection: self._tiers.refill(connection, user.id, user.tier, now))
         self._done[user.id] = hour
 
-    async def run(self, users: Iterable[User]) -> int:
-        """Tops up many accounts at once, for the hourly round. Returns the nano-pollen added."""
-        now = int(time.time() * 1000)
-        due = [user for user in users if self._tiers.hourly.get(user.tier) and user.banned_at is None]
-        added = [await self._database.write(lambda c, u=user: self._tiers.refill(c, u.id, u.tier, now)) for user in due]
-        return sum(added)
-
-
-def prune(connection: Connection, now: int) -> None:
-    """Forgets the marks of refills more than two days old."""
-    connection.execute(text("DELETE FROM once WHERE key LIKE 'refill:%' AND at < :at"), {"at": now - 48 * _HOUR_MS})
+    async def sweep(self) -> int:
+        """Forgets the marks of refills more than two days old and returns how many went."""
+        old = text("DELETE FROM once WHERE key LIKE 'refill:%' AND at < :at")
+        before = int(time.time() * 1000) - 48 * _HOUR_MS
+        return await self._database.write(lambda connection: connection.execute(old, {"at": before}).rowcount)

@@ -146,6 +146,18 @@ def test_the_next_hour_refills_again_and_never_stacks(database: Database, user: 
     assert database.read_sync(lambda c: balances(c, user.id)).tier == 40 * CENT
 
 
+def test_old_marks_of_refills_are_forgotten(database: Database, user: User) -> None:
+    now = int(time.time() * 1000)
+    for hours in (0, 47, 49, 200):
+        database.write_sync(lambda c, hours=hours: Tiers().refill(c, user.id, user.tier, now - hours * 3_600_000))
+
+    async def work() -> int:
+        return await Refills(database, Tiers()).sweep()
+
+    assert asyncio.run(work()) == 2
+    assert asyncio.run(work()) == 0
+
+
 def test_next_reset_is_the_coming_full_hour() -> None:
     tiers = Tiers()
     assert tiers.next_reset("flower", 1_774_432_799) == "2026-03-25T10:00:00.000Z"

@@ -151,15 +151,17 @@ def rerated(gateway: Gateway, *words: str) -> dict[str, Any]:
 def test_every_charge_of_a_server_can_be_computed_again(gateway: Gateway, payer: Account, camera: FakeProvider) -> None:
     for endpoint, (request, _) in CASES.items():
         assert call(payer, endpoint, request).status == 200
+    for fields, cost in (({}, IMAGE), ({"quality": "high"}, IMAGE * 5 // 3), ({"size": "1536x1024"}, IMAGE * 2)):
+        assert call(payer, "images/generations", {"model": "lab-image-tiers", "prompt": "a", **fields}).cost == cost
     assert payer.chat("lab-chat", stream=True).status == 200
     assert payer.chat("lab-chat", max_cost="0.0002").status == 200
     assert payer.chat("lab-no-usage").status == 200
     assert payer.chat("lab-zero").status == 200
     assert payer.chat("claude").headers["x-model-used"] == "smollm2"  # a local engine stands in, at its own price
-    eventually(lambda: len(payer.get("/api/account/usage").json["usage"]) == 15, "every usage row", 60)
+    eventually(lambda: len(payer.get("/api/account/usage").json["usage"]) == 18, "every usage row", 60)
     user_id = gateway.admin("user", "show", payer.id)["id"]
     done = rerated(gateway, "--user", user_id, "--prices", "current")
-    assert (done["ok"], done["rows"], done["wrong"]) == (True, 15, [])
+    assert (done["ok"], done["rows"], done["wrong"]) == (True, 18, [])
     assert (done["current"]["difference"], done["current"]["unpriced"]) == ("0", 0)
     assert nano(done["measured"]) == NANO - payer.balance
     assert rerated(gateway)["ok"] is True

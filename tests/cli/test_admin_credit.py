@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +31,9 @@ MODELS = {model.name: model for model in load_catalog().models}
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Polli:
+def run(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Polli:
     """Runs ``polli admin ...`` on a data folder of its own, in which Bob has an account."""
+    monkeypatch.setenv("OPENPOLLEN_STORAGE_DATABASE_URL", database_url)
     monkeypatch.setenv("OPENPOLLEN_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("OPENPOLLEN_CONFIG", raising=False)
 
@@ -40,6 +42,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Polli:
 
     assert invoke("user", "create", "Bob").exit_code == 0
     return invoke
+
+
+def opened(tmp_path: Path) -> Database:
+    """The database that the command works on, as a server opens it."""
+    return Database.open(tmp_path / "data", os.environ["OPENPOLLEN_STORAGE_DATABASE_URL"], commit_gap=0)
 
 
 def answer(result: Result) -> Any:
@@ -71,13 +78,13 @@ def spend(tmp_path: Path, user_id: str, *charges: tuple[str, int], budgets: tupl
             await wallet.settle(hold, price, UsageRow(request_id=request_id, user_id=user_id, type="generate.text"))
         await wallet.stop()
 
-    database = Database.open(tmp_path / "data", commit_gap=0)
+    database = opened(tmp_path)
     asyncio.run(work(database))
     database.close()
 
 
 def sql(tmp_path: Path, statement: str) -> None:
-    database = Database.open(tmp_path / "data")
+    database = opened(tmp_path)
     database.write_sync(lambda connection: connection.exec_driver_sql(statement).rowcount)
     database.close()
 
@@ -114,7 +121,7 @@ def test_a_correction_leaves_what_running_calls_hold(run: Polli, tmp_path: Path)
         await wallet.settle(hold, NANO, UsageRow(request_id="open", user_id=user_id, type="generate.text"))
         await wallet.stop()
 
-    database = Database.open(tmp_path / "data", commit_gap=0)
+    database = opened(tmp_path)
     asyncio.run(work(database))
     database.close()
     assert bob(run)["balance"]["pack"] == 0.1
@@ -156,7 +163,7 @@ def test_of_many_refunds_at_once_one_is_given(run: Polli, tmp_path: Path) -> Non
         tries = (database.write(lambda connection: refund(connection, "r1", "test")) for _ in range(10))
         return await asyncio.gather(*tries, return_exceptions=True)
 
-    database = Database.open(tmp_path / "data", commit_gap=0)
+    database = opened(tmp_path)
     outcomes = asyncio.run(work(database))
     database.close()
     assert sum(isinstance(outcome, Refund) for outcome in outcomes) == 1
@@ -185,7 +192,7 @@ def test_a_refund_is_seen_by_a_running_worker(run: Polli, tmp_path: Path) -> Non
         assert paid.parts == (("tier", NANO // 10),)
         await wallet.stop()
 
-    database = Database.open(tmp_path / "data", commit_gap=0)
+    database = opened(tmp_path)
     asyncio.run(work(database))
     database.close()
     adds_up(run)
@@ -303,7 +310,7 @@ def record(tmp_path: Path, user_id: str) -> int:
         await wallet.stop()
         return total
 
-    database = Database.open(tmp_path / "data", commit_gap=0)
+    database = opened(tmp_path)
     try:
         return asyncio.run(work(database))
     finally:
