@@ -58,6 +58,13 @@ CHECKS: dict[str, str] = {
     "every key budget paid what the wallet paid": """
         SELECT t.request_id, t.debit, t.amount FROM transfers t JOIN usage u ON u.request_id = t.request_id
         WHERE t.reason = 'charge' AND t.credit = 'budgets' AND t.amount <> u.charged""",
+    "no request was given back more than it was charged": """
+        SELECT r.request_id, r.total, c.total AS charged FROM (
+            SELECT request_id, SUM(amount) AS total FROM transfers
+            WHERE reason = 'refund' AND debit = 'platform' GROUP BY request_id) r
+        LEFT JOIN (SELECT request_id, SUM(amount) AS total FROM transfers
+            WHERE reason = 'charge' AND credit = 'platform' GROUP BY request_id) c ON c.request_id = r.request_id
+        WHERE c.total IS NULL OR r.total > c.total""",
     "daily sums are the sums of the usage rows": """
         SELECT u.user_id, u.requests, u.cost, d.requests AS daily_requests, d.cost AS daily_cost FROM (
             SELECT user_id, COUNT(*) AS requests, SUM(charged) AS cost FROM usage GROUP BY user_id) u

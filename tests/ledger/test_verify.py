@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from openpollen.ledger.corrections import refund
 from openpollen.ledger.entries import HoldRequest, KeyBudget
 from openpollen.ledger.verify import CHECKS, verify
 from openpollen.ledger.wallet import Wallet
@@ -35,6 +36,9 @@ FAULTS = {
     "UPDATE usage SET shortfall = shortfall + 1, measured = measured + 1": "every usage row says what the platform covered",
     "DELETE FROM usage": "every charge has its usage row",
     "UPDATE transfers SET amount = amount + 1 WHERE credit = 'budgets'": "every key budget paid what the wallet paid",
+    "UPDATE transfers SET amount = 13 WHERE reason = 'refund' AND debit = 'platform'": (
+        "no request was given back more than it was charged"
+    ),
     "UPDATE usage_daily SET cost = cost + 1": DAILY,
     "UPDATE usage_daily SET requests = requests + 1": DAILY,
 }
@@ -45,7 +49,7 @@ DROP_CONSTRAINTS = """SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONS
 
 @pytest.fixture
 def ledger(database: Database) -> Database:
-    """A wallet with a grant, a charge with a shortfall, a lease and a stored hold."""
+    """A wallet with a grant, a charge with a shortfall and a refund of a part, a lease and a stored hold."""
 
     async def work() -> None:
         wallet, budget = Wallet(database), KeyBudget("key_1", 50)
@@ -54,6 +58,7 @@ def ledger(database: Database) -> Database:
         await wallet.settle(
             hold, 15, UsageRow(request_id="done", user_id="usr_1", type="generate.text", model="openai")
         )
+        await database.write(lambda connection: refund(connection, "done", "test", 2))
         await wallet.hold(HoldRequest("open", "usr_1", 10, budgets=(budget,), durable=True))
 
     asyncio.run(work())
