@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -93,7 +94,12 @@ class Wheelhouse:
     def start(self, *words: str, **env: str) -> Running:
         command = [sys.executable, "-m", "openpollen", "models", *words]
         full = {**os.environ, **self.env, **env}
-        return Running(command, subprocess.Popen(command, env=full, stdout=-1, stderr=-1, text=True))
+        return Running(command, subprocess.Popen(command, env=full, stdout=-1, stderr=-1, text=True, preexec_fn=_hears))
+
+
+def _hears() -> None:
+    """What runs in the background of a script is born deaf to Ctrl-C, and so would be its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
