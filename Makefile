@@ -48,7 +48,7 @@ test: dev  ## the whole suite: real program, real engines, no network but packag
 
 test-postgres: dev  ## the parts that touch the database, on an embedded PostgreSQL
 	$(BIN)/polli models pull
-	$(BIN)/python -m pytest --database postgresql tests/storage tests/accounts tests/media tests/ledger tests/api
+	$(BIN)/python -m pytest --database postgresql tests/storage tests/accounts tests/media tests/ledger tests/api tests/cli tests/faults
 
 docs: dev  ## writes the generated pages under docs/reference
 	$(BIN)/python tools/build_docs.py

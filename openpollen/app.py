@@ -45,6 +45,7 @@ from openpollen.generation.jobs import VideoJobs
 from openpollen.generation.prompt import Prompts
 from openpollen.generation.service import Pipeline
 from openpollen.generation.upstream import Upstream
+from openpollen.ledger.corrections import give_back
 from openpollen.ledger.unbooked import WARNING, Unbooked
 from openpollen.ledger.wallet import Wallet
 from openpollen.media.sniff import sniff
@@ -61,7 +62,7 @@ from openpollen.storage.database import Connection, Database
 from openpollen.storage.deliveries import Deliveries
 from openpollen.storage.idempotency import Idempotency
 from openpollen.storage.jobs import Jobs
-from openpollen.web import account as pages
+from openpollen.web import account, pages
 
 log = logging.getLogger("openpollen")
 
@@ -176,8 +177,8 @@ class Worker:
         )
         prompts = Prompts(registry, adapters(), upstream, settings)
         self.cache = Cache(self.database, blobs, seconds=generation.cache_ttl_s)
-        self.deliveries = Deliveries(self.database, blobs, name)
-        self.repeats = Idempotency(self.database, blobs, name)
+        self.deliveries = Deliveries(self.database, blobs, name, give_back)
+        self.repeats = Idempotency(self.database, blobs, name, give_back)
         answers = Answers(self.cache, self.deliveries, self.repeats)
         self.jobs = VideoJobs(Jobs(self.database, name), self.pipeline, prompts, self.store)
         authentication = Authentication(Authenticator(self.database), settings.server.trusted_proxies)
@@ -201,7 +202,8 @@ class Worker:
         )
         system.describe(table)
         enter_url = settings.server.enter_url.rstrip("/") or url
-        table += pages.routes(pages.AccountPages(self.database, enter_url))
+        table += pages.routes()
+        table += account.routes(account.AccountPages(self.database, enter_url))
         self.app = Application(table, self, allowed_hosts(settings, url))
         self._sweeper: asyncio.Task[None] | None = None
 

@@ -300,7 +300,7 @@ def _convert(value: Any, setting: Setting) -> Any:
     if get_origin(plain) is dict:
         if isinstance(value, str):
             pairs = [pair.partition("=") for pair in value.split(",")]
-            value = {name.strip(): amount for name, _, amount in pairs}
+            value = {name.strip(): amount.strip() for name, _, amount in pairs}
         if not isinstance(value, dict):
             raise ValueError(f"must be a table of name = amount, not {_show(value)}")
         return setting.default | {str(name): Pollen.of(amount) for name, amount in cast(Table, value).items()}

@@ -74,7 +74,14 @@ MODES = {
     "error-frame": "a stream with an error event after two pieces",
     "no-done": "a stream without [DONE]",
     "no-usage": "reports no usage",
+    "words": "reports no usage; the pieces of its streams are tokens, of any size",
     "zero-usage": "reports a usage of zeros",
+    "nothing-said": "reports that nothing was written",
+    "minus-said": "reports that less than nothing was written",
+    "nothing-read": "reports that nothing was read",
+    "absurd-usage": "reports more tokens than fit a count of 63 bits",
+    "absurd-float": "reports tokens as 1e30",
+    "greedy": "reports more than anybody's wallet holds",
     "late-usage": "reports usage on the last piece with choices, not apart",
     "double-usage": "reports usage on every piece, growing, and zeros at the end",
     "bytes": "sends a stream one byte at a time",
@@ -289,14 +296,14 @@ class FakeProvider:
         head = (
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
         )
-        begun, sent, text = False, 0, 0
+        begun, sent, said_pieces, text = False, 0, 0, 0
         try:
             await wire.write(head, "frame")
             begun = True
             async for piece, said in pieces(request, mode):
                 for part in [piece[i : i + 1] for i in range(len(piece))] if mode == "bytes" else [piece]:
                     await wire.write(b"%x\r\n%b\r\n" % (len(part), part), "frame")
-                sent, text = sent + 1, text + said
+                sent, said_pieces, text = sent + 1, said_pieces + (said > 0), text + said
                 if mode == "cut" and sent == 3:
                     await wire.write(b'400\r\ndata: {"id": "c", "choi')
                     raise Reset
@@ -306,7 +313,8 @@ class FakeProvider:
             if whole:
                 self._charge("chat", request, *usage_of(request))
             elif begun:
-                self._charge("chat", request, prompt_tokens(request), tokens(text))
+                made = said_pieces if mode == "words" else tokens(text)
+                self._charge("chat", request, prompt_tokens(request), made)
 
     async def _videos(self, request: Recorded, path: str, wire: Wire) -> None:
         job_id = path.removeprefix("/videos").strip("/").partition("/")[0]

@@ -21,8 +21,10 @@ TEXT = "This is a fake answer: žluť, 漢字, 🙂."
 SLOW = 0.4
 PROMPT_TOKENS = 12
 WORDS = TEXT.split(" ")
-#: What models that are stepped through say: a character is a byte, so that any count of one is one of the other.
-STEP_TEXT = "A fake answer, word by word."
+#: What models that are stepped through say: every piece is a token, also for who takes 4 bytes for one.
+STEP_TEXT = "You pay for all you get"
+#: What the model ``words`` says: its pieces are its tokens, of other sizes than 4 bytes.
+WORDS_TEXT = "Here pieces are tokens, of any"
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,15 @@ def prompt_tokens(request: Recorded) -> int:
 
 
 def text_of(request: Recorded) -> str:
+    if mode_of(request) == "words":
+        return WORDS_TEXT
     return STEP_TEXT if is_stepped(request) else TEXT
 
 
 def usage_of(request: Recorded, said: str | None = None) -> tuple[int, int]:
     """Tokens of the prompt and of what was said so far, which is all unless it is given."""
+    if mode_of(request) == "words":
+        return prompt_tokens(request), len(WORDS_TEXT.split(" "))
     if is_stepped(request):
         return prompt_tokens(request), tokens(len((STEP_TEXT if said is None else said).encode()))
     return PROMPT_TOKENS, len(WORDS) if said is None else len(said.split(" "))
@@ -171,11 +177,26 @@ def chat_answer(request: Recorded, mode: str) -> dict[str, Any]:
         message, finish = {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls"
     out: dict[str, Any] = {"id": "chatcmpl-fake", "object": "chat.completion", "created": 1764000000}
     out |= {"model": request.model, "choices": [{"index": 0, "finish_reason": finish, "message": message}]}
-    if mode == "zero-usage":
-        out["usage"] = _usage(0, 0)
-    elif mode != "no-usage":
-        out["usage"] = _usage(*usage_of(request))
+    if mode != "no-usage":
+        out["usage"] = reported(request, mode)
     return out
+
+
+#: Modes whose report is wrong -> tokens read and written, as reported.
+WRONG_REPORTS: dict[str, tuple[float, float]] = {
+    "zero-usage": (0, 0),
+    "nothing-said": (PROMPT_TOKENS, 0),
+    "minus-said": (PROMPT_TOKENS, -5),
+    "nothing-read": (0, len(WORDS)),
+    "absurd-usage": (PROMPT_TOKENS, 9 * 10**18),
+    "absurd-float": (1e30, 1e30),
+    "greedy": (PROMPT_TOKENS, 900_000_000),
+}
+
+
+def reported(request: Recorded, mode: str) -> dict[str, Any]:
+    """The usage object of a whole answer."""
+    return _usage(*WRONG_REPORTS.get(mode, usage_of(request)))
 
 
 def image_answer(size: str, count: int, url: str | None) -> dict[str, Any]:
@@ -248,7 +269,7 @@ def refusal(mode: str, request: Recorded) -> bytes | None:
 async def pieces(request: Recorded, mode: str) -> AsyncIterator[tuple[bytes, int]]:
     """The events of a stream, one at a time, and how many bytes of text each says."""
     base = {"id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1764000000, "model": request.model}
-    wanted = bool((request.json.get("stream_options") or {}).get("include_usage")) and mode != "no-usage"
+    wanted = bool((request.json.get("stream_options") or {}).get("include_usage")) and mode not in ("no-usage", "words")
 
     def piece(delta: dict[str, Any] | None, finish: str | None = None, usage: dict[str, Any] | None = None) -> bytes:
         choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
@@ -268,10 +289,10 @@ async def pieces(request: Recorded, mode: str) -> AsyncIterator[tuple[bytes, int
             error = b'{"error": {"message": "fake error in a stream", "type": "server_error", "code": "fake"}}'
             yield b"data: " + error + b"\n\n", 0
             return
-    full = _usage(*usage_of(request))
+    full = reported(request, mode)
     yield piece({}, "stop", full if mode == "late-usage" else None), 0
     if wanted and mode != "late-usage":
-        yield piece(None, usage=_usage(0, 0) if mode in ("zero-usage", "double-usage") else full), 0
+        yield piece(None, usage=_usage(0, 0) if mode == "double-usage" else full), 0
     if mode != "no-done":
         yield b"data: [DONE]\n\n", 0
 

@@ -170,6 +170,11 @@ class Gateway:
         return time.monotonic() - started
 
     @property
+    def database_url(self) -> str:
+        """The address of its PostgreSQL; empty for SQLite."""
+        return {**self._database, **self.env}.get("OPENPOLLEN_STORAGE_DATABASE_URL", "")
+
+    @property
     def _database(self) -> dict[str, str]:
         return {"OPENPOLLEN_STORAGE_DATABASE_URL": POSTGRES.of(str(self.data))} if POSTGRES else {}
 

@@ -15,7 +15,7 @@ ANSWER = PROMPT_TOKENS * INPUT + len(WORDS) * OUTPUT
 IMAGE, SECOND, HEARD, CHARACTER = 30_000_000, 20_000_000, 100_000, 10_000
 
 #: Modes that ``lab-step-MODE`` goes through step by step.
-STEPPED = ("ok", "no-usage", "zero-usage", "late-usage", "double-usage")
+STEPPED = ("ok", "no-usage", "zero-usage", "late-usage", "double-usage", "words")
 
 _CHAT = '{ input_token = "1.00", output_token = "5.00", per = 1_000_000 }'
 

@@ -169,6 +169,8 @@ class Calls:
                 await asyncio.shield(self._answers.failed(repeat))
                 return
             whole = sent[-1:] == [DONE] and not opened.failed
+            if sent[-1:] != [DONE]:
+                sent.extend(await opened.ending())
             answer = Answer(200, _EVENTS, b"".join(sent), headers)
             await asyncio.shield(self._answers.done(call, repeat, answer, cache=whole))
 
@@ -296,11 +298,9 @@ def idempotency_key(exchange: Exchange) -> str | None:
 
 
 def parse_max_cost(exchange: Exchange, given: str | None) -> int | None:
-    """``max_cost`` in nano-pollen, from the parameter, the query or the header ``x-max-cost``."""
-    value = given or exchange.query.get("max_cost") or exchange.headers.get("x-max-cost")
-    if value is None:
-        return None
+    """The least ``max_cost`` of parameter, query and the header ``x-max-cost``, in nano-pollen."""
+    places = (given, exchange.query.get("max_cost"), exchange.headers.get("x-max-cost"))
     try:
-        return parse_pollen(value)
+        return min((parse_pollen(value) for value in places if value is not None), default=None)
     except ValueError as fault:
         raise invalid("max_cost", str(fault)) from None

@@ -8,7 +8,9 @@ ignored (rule 13).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -29,6 +31,7 @@ Side = Annotated[int, Meta(ge=1, le=16384)]
 
 _NOTHING = object()
 _objects = msgspec.json.Decoder(dict[str, Any])
+_WHOLE = re.compile(r"-?[0-9]{1,18}")  # fits every integer of the database
 _TRUE = {"true", "1", "yes"}
 _FALSE = {"false", "0", "no"}
 
@@ -243,10 +246,9 @@ def as_bool(value: Any) -> bool:
 
 def _as_int(value: Any) -> Any:
     if isinstance(value, str):
-        try:
-            return int(value.strip())
-        except ValueError:
-            raise ValueError(f"expected a whole number, not {value[:40]!r}") from None
+        if not _WHOLE.fullmatch(value):
+            raise ValueError(f"expected a whole number, not {value[:40]!r}")
+        return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
@@ -264,7 +266,10 @@ def _as_float(value: Any) -> Any:
 
 
 def _as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    """A number's text, plain: 1e-7 is 0.0000001."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return format(Decimal(repr(value)), "f")
 
 
 def _one_of(words: tuple[str, ...]) -> Callable[[Any], Any]:

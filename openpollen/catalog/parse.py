@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, Literal, TypeVar, cast, get_type_hints
 
@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from openpollen.core.model import Capability, Kind, Limits, Model, Price, Route, Unit, Variant
-from openpollen.core.money import MAX_POLLEN, NANO
+from openpollen.core.money import MAX_POLLEN, NANO, plain_decimal
 from openpollen.settings import Table, nearest
 
 T = TypeVar("T")
@@ -269,10 +269,7 @@ def _words(words: Iterable[str], known: type[Capability], problem: Callable[[str
 def _amount(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise ValueError('write the amount as text, such as "0.40"')
-    try:
-        amount = Decimal(str(value).strip())
-    except InvalidOperation:
-        raise ValueError("it is not a number") from None
+    amount = plain_decimal(value) if isinstance(value, str) else Decimal(value)
     if not amount.is_finite() or not 0 <= amount <= MAX_POLLEN:
         raise ValueError(f"an amount is a finite number from 0 to {MAX_POLLEN:,}")
     return amount

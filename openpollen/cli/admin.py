@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from openpollen.accounts import audit, login, users
-from openpollen.cli import admin_credit, admin_keys, admin_users, doctor
+from openpollen.cli import admin_credit, admin_keys, admin_move, admin_users, doctor
 from openpollen.cli.adminrun import common, opened
 from openpollen.core.errors import NotFound
 from openpollen.ledger.verify import verify
@@ -49,6 +49,7 @@ for command in (
     admin_credit.correct,
     admin_credit.refund,
     admin_credit.rerate,
+    admin_move.move,
 ):
     admin.add_command(command)
 

@@ -20,8 +20,8 @@ from openpollen.storage.database import Connection
 
 _BUCKETS = click.Choice(["tier", "pack", "crypto"])
 _DAY = click.DateTime(["%Y-%m-%d"])
-#: Workers give back within a second what they have set aside and do not need.
-_PATIENCE_SECONDS, _PAUSE_SECONDS = 4.0, 0.2
+#: Live workers give back within a second what they have set aside and do not need; a dead one's lease ends in five.
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 6.0, 0.2
 _SHOWN = 20
 
 
@@ -100,6 +100,7 @@ def _corrected(run: Admin, user: str, nano: int, bucket: str, reason: str) -> di
 
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while isinstance(outcome := run.write(change), corrections.Busy):
+        run.give_back_of_dead()
         if time.monotonic() > deadline:
             raise Conflict(
                 f"Calls that still run hold some of it: {format_pollen(outcome.unheld)} of "

@@ -15,6 +15,7 @@ import click
 from openpollen.accounts.tiers import Tiers
 from openpollen.app import read_configuration
 from openpollen.catalog.load import Catalog
+from openpollen.cli.leftover import give_back_of_dead
 from openpollen.core.errors import BadRequest, ConfigError, Conflict, GatewayError, NotFound, ServiceUnavailable
 from openpollen.core.money import parse_pollen
 from openpollen.settings import Settings, load_settings
@@ -41,6 +42,10 @@ class Admin:
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         return self._database.read_sync(fn)
+
+    def give_back_of_dead(self) -> None:
+        """Gives back what workers of this data folder had set aside when they died."""
+        give_back_of_dead(self._database)
 
     def catalog(self) -> Catalog:
         """Today's catalogue, with the operator's file and the models that were pulled. Raises ConfigError."""

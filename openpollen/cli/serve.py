@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +16,12 @@ from openpollen.accounts.first_start import FirstStart, bootstrap
 from openpollen.app import build_registry, instance, read_configuration, worker_name
 from openpollen.catalog.load import Catalog
 from openpollen.cli import doctor
+from openpollen.cli.leftover import give_back, only_server
 from openpollen.cli.supervisor import Supervisor, bind, write_server_file
 from openpollen.core.errors import ConfigError, GatewayError
 from openpollen.core.money import format_pollen
-from openpollen.ledger import reclaim, unbooked
+from openpollen.ledger import unbooked
 from openpollen.settings import Settings
-from openpollen.storage.abandon import abandon
 from openpollen.storage.database import Database
 
 
@@ -56,20 +53,6 @@ def serve(host: str | None, port: int | None, data: Path | None, workers: int | 
 def _serve(settings: Settings, catalog: Catalog, config: Path | None, overrides: dict[str, Any]) -> None:
     with only_server(settings.data):
         _run(settings, catalog, config, overrides)
-
-
-@contextmanager
-def only_server(data: Path) -> Generator[None]:
-    """Holds the data folder's lock: two servers on one folder would take each other's holds for a dead one's."""
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (data / "server.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(
-                f"another server runs on {data}; stop it, or give this one its own folder with --data"
-            ) from None
-        yield
 
 
 def _run(settings: Settings, catalog: Catalog, config: Path | None, overrides: dict[str, Any]) -> None:
@@ -104,7 +87,7 @@ def _prepare(settings: Settings) -> FirstStart | None:
         first = bootstrap(
             database, name=accounts.admin_name, tier=settings.tiers.default, welcome=accounts.welcome_grant
         )
-        _give_back(database, worker_name(instance(settings.data), ""))
+        give_back(database, worker_name(instance(settings.data), ""))
         return first
     finally:
         database.close()
@@ -115,17 +98,11 @@ def _reclaim(settings: Settings, pid: int) -> None:
     try:
         database = Database.open(settings.data, settings.storage.database_url)
         try:
-            _give_back(database, worker_name(instance(settings.data), pid))
+            give_back(database, worker_name(instance(settings.data), pid))
         finally:
             database.close()
     except GatewayError as fault:
         click.echo(f"polli: what the worker had leased comes back in some seconds: {fault.message}", err=True)
-
-
-def _give_back(database: Database, worker: str) -> None:
-    """Gives back what dead workers held, and lets others take up what they worked on."""
-    database.submit_sync(reclaim.run, reclaim.Reclaim(worker))
-    database.write_sync(lambda connection: abandon(connection, worker))
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -31,6 +31,22 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     requests: int = 1
     estimated: bool = False
 
+    @property
+    def read_tokens(self) -> int:
+        """Input tokens of every kind."""
+        return (
+            self.input_tokens
+            + self.cached_input_tokens
+            + self.cache_write_tokens
+            + self.input_audio_tokens
+            + self.input_image_tokens
+        )
+
+    @property
+    def made_tokens(self) -> int:
+        """Output tokens of every kind."""
+        return self.output_tokens + self.reasoning_tokens + self.output_audio_tokens + self.output_image_tokens
+
     def headers(self) -> dict[str, str]:
         """The ``x-usage-*`` headers of the units that are not zero; only seconds have a fraction."""
         out: dict[str, str] = {}

@@ -299,15 +299,16 @@ class Runner:
         """Charges a fetched film, once: of two workers that do, one charges. A hold that is gone was settled before."""
         outcome = order.decode(row.result or "", Outcome)
         try:
-            cost = work.order.cost(outcome.usage)
+            work.order.bill(outcome.usage)
         except UnpricedUsage as fault:
             log.error("%s: %s used %s without a price", row.id, work.order.model, fault.units)
             await self._fail(row, held, "The video used something that has no price; nothing was charged.")
             return
         if held.hold.legs or work.order.price.free:
             _, paid = self._pipeline.charge(work.order, held, outcome.usage, outcome.provider)
-            if held.hold.legs:
-                await paid
+            cost = (await paid).charged
+        else:
+            cost = await self._pipeline.charged(work.order)
         outcome = structs.replace(outcome, cost=format_pollen(cost))
         await self._jobs.update(row.id, status="done", progress=100, result=order.encode(outcome))
 

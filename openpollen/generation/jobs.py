@@ -13,6 +13,7 @@ from msgspec import structs
 
 from openpollen.core.assets import Asset, Media, VideoRequest
 from openpollen.core.errors import BadGateway, Conflict
+from openpollen.core.money import parse_pollen
 from openpollen.generation import order
 from openpollen.generation.admit import Admission
 from openpollen.generation.call import Call, Result
@@ -129,7 +130,7 @@ class VideoJobs:
         if attempt is None:
             raise BadGateway("The provider of this video is not configured any more.", reason="job_lost")
         media = Media((Asset(data, stored.content_type),))
-        cost = work.order.cost(outcome.usage)
+        cost = parse_pollen(outcome.cost or "0")
         return Result(media, outcome.usage, attempt.route, attempt.provider, outcome.model, cost)
 
 

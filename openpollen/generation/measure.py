@@ -27,8 +27,10 @@ from openpollen.core.usage import Usage
 from openpollen.generation.call import Made, Request
 from openpollen.providers.openai_wire import TokenUsage, usage_of
 
-#: Characters a token has at least on average in running text; used only where a provider reports nothing.
-CHARACTERS_PER_TOKEN = 4
+#: Bytes of UTF-8 that a token has on average in running text; used only where a provider reports nothing.
+BYTES_PER_TOKEN = 4
+#: Bytes that the pieces of a stream have on average where each of them is a token.
+_TOKEN_PIECES = (1.5, 8)
 #: Characters that are spoken in a second, as most voices do at speed 1; used only for sound that never came.
 CHARACTERS_PER_SECOND = 15
 
@@ -37,7 +39,7 @@ def measured(request: Request, made: Made, model: Model, price: Price) -> Usage:
     """What an answer used. Raises BadRequest for media that cannot be played."""
     match request, made:
         case ChatRequest(), ChatAnswer():
-            return made.usage or estimate_chat(request, characters(made.body))
+            return measure_chat(request, made)
         case ImageRequest(), Media():
             return measure_image(request, made, model, price)
         case VideoRequest(), Media():
@@ -92,16 +94,37 @@ def _reported(body: bytes) -> Usage | None:
 
 
 def _written(body: bytes) -> int:
-    """Characters of a body that is no whole answer: all of it, but nothing of an event that did not come to its end."""
-    return 0 if body.lstrip()[:5] in (b"data:", b"event", b":") else characters(body)
+    """Bytes of a body that is no whole answer: all of it, but nothing of an event that did not come to its end."""
+    return 0 if body.lstrip()[:5] in (b"data:", b"event", b":") else length(body)
 
 
-def estimate_chat(request: ChatRequest, characters: int) -> Usage:
-    """Tokens by length, for an answer of ``characters`` whose provider reported no usage."""
+def measure_chat(request: ChatRequest, made: ChatAnswer) -> Usage:
+    """What the provider reports; counted where it reports nothing."""
+    if made.usage is None:
+        return estimate_chat(request, length(made.body))
+    said = 0 if made.usage.made_tokens else length(made.body)
+    return credible(request, made.usage, said)
+
+
+def credible(request: ChatRequest, reported: Usage, said: int, pieces: int = 0) -> Usage:
+    """A report as it is, but a direction of no tokens in which something was read or said is counted."""
+    if reported.read_tokens and (reported.made_tokens or not said):
+        return reported
+    counted = estimate_chat(request, said, pieces)
+    read = reported.input_tokens if reported.read_tokens else counted.input_tokens
+    made = reported.output_tokens if reported.made_tokens else counted.output_tokens
+    return structs.replace(reported, input_tokens=read, output_tokens=made, estimated=True)
+
+
+def estimate_chat(request: ChatRequest, said: int, pieces: int = 0) -> Usage:
+    """Tokens by length, for an answer of ``said`` bytes whose provider reported no usage. Most hosts stream token by
+    token: ``pieces`` of the size of tokens are counted instead."""
     prompt = sum(len(bytes(value)) for name, value in request.fields.items() if name in {"messages", "tools"})
+    least, most = _TOKEN_PIECES
+    one_by_one = pieces > 0 and least <= said / pieces <= most
     return Usage(
-        input_tokens=-(-prompt // CHARACTERS_PER_TOKEN),
-        output_tokens=-(-characters // CHARACTERS_PER_TOKEN),
+        input_tokens=-(-prompt // BYTES_PER_TOKEN),
+        output_tokens=pieces if one_by_one else -(-said // BYTES_PER_TOKEN),
         estimated=True,
     )
 
@@ -120,14 +143,14 @@ class _Completion(Struct):
     choices: list[_Choice]
 
 
-def characters(body: bytes) -> int:
-    """Characters of what a whole chat answer says: content, reasoning and tool calls."""
+def length(body: bytes) -> int:
+    """Bytes of what a whole chat answer says: content, reasoning and tool calls."""
     try:
         choices = msgspec.json.decode(body, type=_Completion).choices
     except msgspec.DecodeError:
         return len(body)
     said = [part for choice in choices for part in structs.astuple(choice.message) if part]
-    return sum(len(part if isinstance(part, str) else msgspec.json.encode(part)) for part in said)
+    return sum(len(part.encode() if isinstance(part, str) else msgspec.json.encode(part)) for part in said)
 
 
 def measure_image(
@@ -142,7 +165,7 @@ def measure_image(
         return structs.replace(made.usage, images=0)
     tokens = (model.limits.image_tokens or 0) * images
     return Usage(
-        input_tokens=-(-len(request.prompt.encode()) // CHARACTERS_PER_TOKEN),
+        input_tokens=-(-len(request.prompt.encode()) // BYTES_PER_TOKEN),
         output_image_tokens=tokens,
         estimated=True,
     )

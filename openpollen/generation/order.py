@@ -68,19 +68,8 @@ class Order(Struct, frozen=True):
 
     def bill(self, usage: Usage) -> Charge:
         """What this usage costs. Raises UnpricedUsage."""
-        total = (
-            usage.input_tokens
-            + usage.cached_input_tokens
-            + usage.cache_write_tokens
-            + usage.input_audio_tokens
-            + usage.input_image_tokens
-        )
-        return pricing.charge(usage, self.price, structs.replace(self.facts, input_tokens_total=total))
-
-    def cost(self, usage: Usage) -> int:
-        """The price of this usage, as far as ``max_cost`` goes, in nano-pollen."""
-        total = self.bill(usage).total
-        return total if self.max_cost is None else min(total, self.max_cost)
+        facts = structs.replace(self.facts, input_tokens_total=usage.read_tokens)
+        return pricing.charge(usage, self.price, facts)
 
     def row(self, usage: Usage, bill: Charge, provider: str, *, partial: bool) -> UsageRow:
         """The usage row of this bill."""

@@ -129,10 +129,12 @@ class Pipeline:
         ticket = None
         if call.caller.limited:
             ticket = await self._limiter.begin(call.caller.key_id, call.address, call.id, request.amount)
+            request = structs.replace(request, max_cost=request.amount)  # its allowance was counted for no more
         try:
             hold = await self._wallet.hold(request)
         except BaseException:
-            self._leave(ticket, 0)
+            if ticket is not None:
+                self._leave(ticket, 0)
             raise
         if request.least is not None and isinstance(call.request, ChatRequest):
             tokens = admission.most.output_tokens
@@ -152,19 +154,28 @@ class Pipeline:
     def charge(
         self, order: Order, held: Held, usage: Usage, provider: str, *, partial: bool = False
     ) -> tuple[int, asyncio.Future[Paid]]:
-        """The price of what was used, charged once. Queued at once; survives cancellation. The future is done when the
-        charge is on disk."""
+        """The price of what was used, charged once: of one above the hold as much as there is. Queued at once; survives
+        cancellation. The future is done when the charge is on disk."""
         try:
             bill = order.bill(usage)
         except pricing.UnpricedUsage as fault:
             log.error("%s: %s used %s without a price; released", order.request_id, order.model, fault.units)
             self.release(held)
             raise InternalError(f"{order.model} used something that has no price; nothing was charged.") from None
-        cost = bill.total if order.max_cost is None else min(bill.total, order.max_cost)
         paid = self._wallet.settle(held.hold, bill.total, order.row(usage, bill, provider, partial=partial))
         self._watch(order.request_id, paid)
-        self._leave(held.ticket, bill.total)
-        return cost, paid
+        if (ticket := held.ticket) is not None:
+            paid.add_done_callback(lambda done: self._leave(ticket, _charged(done)))
+        return bill.total, paid
+
+    async def paid(self, held: Held, result: Result, paid: asyncio.Future[Paid]) -> None:
+        """Makes sure of what the result cost. A price above what was held may be charged in part only; and an answer may
+        have to wait until the charge is on disk."""
+        if self.strict:
+            await asyncio.shield(paid)
+        if self.strict or result.cost > held.hold.amount:
+            await asyncio.wait({paid})
+            result.cost = _charged(paid)
 
     def book(self, order: Order, provider: str, usage: Usage) -> None:
         """Books to the platform what a provider bills for an attempt whose result the caller did not get (rule 28)."""
@@ -177,6 +188,10 @@ class Pipeline:
             return
         self._wallet.book(order.request_id, provider, amount)
 
+    async def charged(self, order: Order) -> int:
+        """What was charged for a request that is settled."""
+        return await self._wallet.charged(order.request_id)
+
     async def resume(self, request: HoldRequest, ticket: Ticket | None) -> Held | None:
         """The stored hold of a job that another process began; ``None`` when it is gone."""
         hold = await self._wallet.resume(request)
@@ -184,7 +199,8 @@ class Pipeline:
 
     def release(self, held: Held) -> asyncio.Future[Paid] | None:
         """Gives the hold back whole: the call delivered nothing. The future is done when that is on disk."""
-        self._leave(held.ticket, 0)
+        if held.ticket is not None:
+            self._leave(held.ticket, 0)
         if not held.hold.legs:
             return None
         back = self._wallet.release(held.hold)
@@ -202,9 +218,7 @@ class Pipeline:
         except BaseException:
             self.release(held)
             raise
-        paid = self.settle(call, admission, held, result)
-        if self.strict:
-            await asyncio.shield(paid)
+        await self.paid(held, result, self.settle(call, admission, held, result))
         return result
 
     async def _checked(self, call: Call, admission: Admission, result: Result, check: Check | None) -> None:
@@ -325,12 +339,11 @@ class Pipeline:
     def _affordable(self, amount: int, admission: Admission) -> int:
         return pricing.affordable_tokens(amount, admission.price, admission.most, admission.facts)
 
-    def _leave(self, ticket: Ticket | None, cost: int) -> None:
+    def _leave(self, ticket: Ticket, cost: int) -> None:
         """Ends a publishable key's call; the task outlives whoever is cancelled."""
-        if ticket is not None:
-            task = asyncio.ensure_future(self._limiter.finish(ticket, cost))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        task = asyncio.ensure_future(self._limiter.finish(ticket, cost))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     @staticmethod
     def _watch(request_id: str, paid: asyncio.Future[Paid]) -> None:
@@ -339,6 +352,11 @@ class Pipeline:
                 log.error("%s could not be settled: %s", request_id, fault)
 
         paid.add_done_callback(done)
+
+
+def _charged(paid: asyncio.Future[Paid]) -> int:
+    """What was charged, 0 where it could not be."""
+    return 0 if paid.cancelled() or paid.exception() is not None else paid.result().charged
 
 
 def _beyond_cap(required: int, cap: int) -> PaymentRequired:

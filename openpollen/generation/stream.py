@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from openpollen.core.chat import ChatAnswer, ChatFrame, ChatRequest
-from openpollen.core.errors import BadGateway, ServiceUnavailable
+from openpollen.core.errors import BadGateway, GatewayError, ServiceUnavailable
 from openpollen.core.money import format_pollen
 from openpollen.core.usage import Usage
 from openpollen.generation import measure
@@ -66,7 +66,7 @@ class ChatStream:
         self._admission = admission
         self._held = held
         self._opened = opened
-        self._characters = self._unreported = 0
+        self._said = self._pieces = self._unreported = 0
         self._result: Result | None = None
         self._paid: asyncio.Future[Paid] | None = None
         self._usage: Usage | None = None
@@ -113,12 +113,19 @@ class ChatStream:
                     self._note(frame)
                     if not self._is_usage_only(frame):
                         yield b"data: " + frame.data + b"\n\n"
-            yield b"data: " + self._last(self._settle(partial=self.failed)) + b"\n\n"
-            if self._pipeline.strict and self._paid is not None:
-                await asyncio.shield(self._paid)
+            self._settle(partial=self.failed)
+            yield await self._last()
             yield DONE
         finally:
             self._settle(partial=True)
+
+    async def ending(self) -> list[bytes]:
+        """How a repeat of this stream ends, which its client left before the end: it says so, and what was charged."""
+        left = ServiceUnavailable(
+            "The client of this stream left here; what it got is charged. Send a new Idempotency-Key for a whole answer.",
+            reason="client_left",
+        )
+        return [self._event(left), await self._last(), DONE]
 
     def close(self) -> None:
         """Settles what was made. Harmless after ``events`` has ended; needed when it never began."""
@@ -149,8 +156,10 @@ class ChatStream:
             opened.response.close()
 
     def _note(self, frame: ChatFrame) -> None:
-        self._characters += frame.text
-        self._unreported += frame.text
+        if frame.text:
+            self._said += frame.text
+            self._unreported += frame.text
+            self._pieces += 1
         if not self._head.id:
             self._head = _head(frame.data)
         if frame.usage is not None:
@@ -173,7 +182,7 @@ class ChatStream:
         usage, opened = self._measured(), self._opened
         made = ChatAnswer(b"", usage, self._model or None)
         result = self._result = Result(made, usage, opened.attempt.route, opened.attempt.provider, self.served_by)
-        if partial and not self._characters and self._usage is None:
+        if partial and not self._said and self._usage is None:
             self._pipeline.release(self._held)
             self._pipeline.book(Order.of(self._call, self._admission), result.provider.name, usage)
         else:
@@ -184,52 +193,54 @@ class ChatStream:
         """What the provider reported last; counted where it reported nothing, or not yet what came after."""
         request = self._call.request
         assert isinstance(request, ChatRequest)
-        if self._usage is not None and not self._unreported:
-            return self._usage
-        counted = measure.estimate_chat(request, self._characters)
-        if self._usage is None:
-            return counted
-        self._reported = None
-        output = max(self._usage.output_tokens, counted.output_tokens - self._usage.reasoning_tokens)
-        return structs.replace(self._usage, output_tokens=output, estimated=True)
+        reported = self._usage
+        if reported is None:
+            return measure.estimate_chat(request, self._said, self._pieces)
+        usage = measure.credible(request, reported, self._said, self._pieces)
+        if self._unreported:
+            counted = measure.estimate_chat(request, self._said, self._pieces)
+            output = max(usage.output_tokens, counted.output_tokens - usage.reasoning_tokens)
+            usage = structs.replace(usage, output_tokens=output, estimated=True)
+        if usage.estimated:
+            self._reported = None
+        return usage
 
-    def _last(self, result: Result) -> bytes:
+    async def _last(self) -> bytes:
+        """The chunk with usage and cost. Waits for the charge where it could turn out to be less than the price."""
+        result = self._settle(partial=True)
+        if self._paid is not None:
+            await self._pipeline.paid(self._held, result, self._paid)
         usage = dict(self._reported or openai_usage(result.usage))
         usage["pollen_cost"] = format_pollen(result.cost)
         if result.usage.estimated:
             usage["estimated"] = True
-        return _encode(
-            {
-                "id": self._head.id or f"chatcmpl-{self._call.id}",
-                "object": "chat.completion.chunk",
-                "created": self._head.created or int(self._call.created),
-                "model": self._head.model or self.served_by,
-                "choices": [],
-                "usage": usage,
-            }
-        )
+        chunk: dict[str, Any] = {
+            "id": self._head.id or f"chatcmpl-{self._call.id}",
+            "object": "chat.completion.chunk",
+            "created": self._head.created or int(self._call.created),
+            "model": self._head.model or self.served_by,
+            "choices": [],
+            "usage": usage,
+        }
+        return b"data: " + _encode(chunk) + b"\n\n"
 
     def _broken(self, frame: ChatFrame) -> bytes:
         opened = self._opened
-        error = self._stopped or opened.attempt.adapter.error(200, {}, frame.data, opened.attempt.provider).error
+        return self._event(
+            self._stopped or opened.attempt.adapter.error(200, {}, frame.data, opened.attempt.provider).error
+        )
+
+    def _event(self, error: GatewayError) -> bytes:
         body = {"code": error.code, "message": error.message, "reason": error.reason, "requestId": self._call.id}
         return b"data: " + _encode({"error": body}) + b"\n\n"
 
 
 def openai_usage(usage: Usage) -> dict[str, Any]:
     """Measured units as OpenAI's ``usage`` object."""
-    prompt = (
-        usage.input_tokens
-        + usage.cached_input_tokens
-        + usage.cache_write_tokens
-        + usage.input_audio_tokens
-        + usage.input_image_tokens
-    )
-    completion = usage.output_tokens + usage.reasoning_tokens + usage.output_audio_tokens + usage.output_image_tokens
     return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
+        "prompt_tokens": usage.read_tokens,
+        "completion_tokens": usage.made_tokens,
+        "total_tokens": usage.read_tokens + usage.made_tokens,
         "prompt_tokens_details": {
             "cached_tokens": usage.cached_input_tokens,
             "audio_tokens": usage.input_audio_tokens,

@@ -4,18 +4,20 @@ of the caller, of which an installation runs one at a time.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import select, text
+from sqlalchemy import Row, select, text
 
 from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.money import MAX_POLLEN, NANO, format_pollen
 from openpollen.ledger.credit import append, balances, grant, recall_later
 from openpollen.ledger.entries import BUCKETS, BUDGETS, OUTSIDE, PLATFORM, Balances, Transfer, wallet_account
 from openpollen.storage.database import Connection
-from openpollen.storage.schema import ledger_accounts, transfers, usage
+from openpollen.storage.schema import ledger_accounts, usage
 
 #: Words for credit that people give. Those of the ledger's own transfers are not among them.
 REASONS = ("grant", "purchase", "refund", "correction", "signup", "welcome", "reward")
@@ -70,10 +72,11 @@ def refund(connection: Connection, request_id: str, actor: str, amount: int | No
     ``amount`` only so much of it. All refunds of a request together never exceed what was charged.
 
     Raises NotFound for an unknown request, Conflict when nothing is left to give back, BadRequest for more than that."""
-    row = connection.execute(select(usage.c.user_id).where(usage.c.request_id == request_id)).one_or_none()
+    which = select(usage.c.user_id, usage.c.at, usage.c.charged).where(usage.c.request_id == request_id)
+    row = connection.execute(which).one_or_none()
     if row is None:
         raise NotFound(f"There is no request {request_id!r}. Usage rows and answers name it (x-request-id).")
-    paid, budgets = _outstanding(connection, request_id)
+    paid, budgets = _outstanding(connection, request_id, row.at, row.charged)
     left = sum(paid.values())
     if left == 0:
         raise Conflict("Nothing of this request is left to give back.", reason="refunded")
@@ -93,19 +96,55 @@ def refund(connection: Connection, request_id: str, actor: str, amount: int | No
     return Refund(row.user_id, wanted, left - wanted, parts)
 
 
-def _outstanding(connection: Connection, request_id: str) -> tuple[dict[str, int], dict[str, int]]:
+def give_back(connection: Connection, request_id: str) -> None:
+    """Refunds a request whose worker died before its answer was kept: nobody has it. Nothing where nothing was charged."""
+    with contextlib.suppress(NotFound, Conflict):
+        refund(connection, request_id, "lost answer")
+
+
+def _outstanding(
+    connection: Connection, request_id: str, at: int, charged: int
+) -> tuple[dict[str, int], dict[str, int]]:
     """What each account paid for a request and has not got back: buckets of the wallet, budgets of keys."""
     paid: dict[str, int] = {}
     budgets: dict[str, int] = {}
-    mine = select(transfers).where(transfers.c.request_id == request_id)
-    for row in connection.execute(mine.order_by(transfers.c.id)):
-        if row.reason == "charge":
-            side = budgets if row.credit == BUDGETS else paid
-            side[row.debit] = side.get(row.debit, 0) + row.amount
-        elif row.reason == "refund":
-            side = budgets if row.debit == BUDGETS else paid
-            side[row.credit] = side.get(row.credit, 0) - row.amount
+    for row in _charges(connection, request_id, at, charged):
+        side = budgets if row.credit == BUDGETS else paid
+        side[row.debit] = side.get(row.debit, 0) + row.amount
+    for row in connection.execute(_REFUNDS, {"request": request_id}):
+        side = budgets if row.debit == BUDGETS else paid
+        side[row.credit] = side.get(row.credit, 0) - row.amount
     return paid, budgets
+
+
+def _charges(connection: Connection, request_id: str, at: int, charged: int) -> Sequence[Row[Any]]:
+    """The transfers that charged a request, of which no index tells: they were written together, some time after it
+    began. Looks there, and further and further; everywhere when the clock was set back meanwhile."""
+    if not charged:
+        return ()
+    first, rows = _first_since(connection, at - _CLOCKS_MS), _FIRST_LOOK
+    end = connection.execute(_LAST).scalar_one()
+    while True:
+        found = connection.execute(_CHARGES, {"request": request_id, "first": first, "end": first + rows}).all()
+        whole = sum(row.amount for row in found if row.credit == PLATFORM) == charged
+        if whole and found[-1].id + _LEGS < first + rows:
+            return found
+        if first + rows > end:
+            break
+        rows *= 8
+    return found if whole else connection.execute(_CHARGES, {"request": request_id, "first": 0, "end": end + 1}).all()
+
+
+def _first_since(connection: Connection, at: int) -> int:
+    """The number of the first transfer at a time or later, as far as the clock only ever went on."""
+    low, high = connection.execute(_FIRST).scalar_one(), connection.execute(_LAST).scalar_one() + 1
+    while low < high:
+        middle = connection.execute(_NEXT, {"id": (low + high) // 2}).one()
+        if middle.at >= at:
+            high = (low + high) // 2
+        else:
+            low = middle.id + 1
+    return low
 
 
 def _spread(amount: int, most: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -128,5 +167,17 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
+#: By how much the clocks of hosts may differ.
+_CLOCKS_MS = 60_000
+#: Transfers in the first look, and more than one request can have.
+_FIRST_LOOK, _LEGS = 2_000, 100
+_FIRST = text("SELECT COALESCE(MIN(id), 1) FROM transfers")
+_LAST = text("SELECT COALESCE(MAX(id), 0) FROM transfers")
+_NEXT = text("SELECT id, at FROM transfers WHERE id >= :id ORDER BY id LIMIT 1")
+_CHARGES = text(
+    "SELECT id, debit, credit, amount FROM transfers "
+    "WHERE id >= :first AND id < :end AND request_id = :request AND reason = 'charge' ORDER BY id"
+)
+_REFUNDS = text("SELECT debit, credit, amount FROM transfers WHERE request_id = :request AND reason = 'refund'")
 _MOVE = text("UPDATE ledger_accounts SET balance = balance + :amount WHERE id = :id AND balance - held + :amount >= 0")
 _RECALL = text("UPDATE leases SET state = 1 WHERE account_id = :account AND state = 0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -27,7 +26,7 @@ SHORTFALL = "shortfall"  # what the platform covered for them
 BUDGETS = "budgets"  # the other side of every key budget
 
 
-class KeyBudget(Struct, frozen=True):
+class KeyBudget(Struct, frozen=True, gc=False):
     """A key's limit; with a period it starts anew each UTC day, Monday or first of the month."""
 
     key_id: str
@@ -55,7 +54,7 @@ class KeyBudget(Struct, frozen=True):
         return iso(following.replace(day=1) if self.period == "month" else following)
 
 
-class HoldRequest(Struct, frozen=True):
+class HoldRequest(Struct, frozen=True, gc=False):
     """What a call asks to have held. ``budgets`` are those of the key and all its ancestors.
 
     With ``least``, for a call whose length is open, ``amount`` is only the most: no more than ``share`` of what is
@@ -75,7 +74,7 @@ class HoldRequest(Struct, frozen=True):
     next_reset: str | None = None
 
 
-class Leg(Struct, frozen=True):
+class Leg(Struct, frozen=True, gc=False):
     """Part of a hold: an amount of one account, out of a lease of this worker or, for a stored hold, out of the
     ledger itself."""
 
@@ -85,8 +84,7 @@ class Leg(Struct, frozen=True):
     lease: Any = None
 
 
-@dataclass(slots=True)
-class Hold:
+class Hold(Struct, eq=False):
     """Money set aside for one request, until ``settle`` or ``release``. ``amount`` is what is held.
 
     ``epoch`` is the one of the leases that it stands on. A ``stored`` hold stands in the database by itself.

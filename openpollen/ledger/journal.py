@@ -24,7 +24,7 @@ _JOBS_HOLD_MS = 24 * 3_600_000
 _IN_ONE_STATEMENT = 500
 
 
-class Close(Struct, frozen=True):
+class Close(Struct, frozen=True, gc=False):
     """End a hold at a price; ``moves`` belong to leases of ``epoch``, ``stored`` to the request's own rows. ``freed``
     is a bucket of which some stays unheld with this worker: others look again before they spend a later one."""
 
@@ -98,16 +98,14 @@ class Journal:
         renewed = select(driver, _RENEW, (now + LEASE_MS, self._worker))
         page = _Page(driver, self._worker, renewed[0][0] if renewed else 0, now)
         page.load([entry for entry in entries if isinstance(entry, Close) and entry.stored])
-        outcomes = [self._handle(page, entry) for entry in entries]
+        outcomes = [page.close(entry) if isinstance(entry, Close) else self._handle(page, entry) for entry in entries]
         page.flush()
         self.ring = self.ring or page.ring
         self.over = page.over or self.over
         return outcomes
 
-    def _handle(self, page: _Page, entry: Entry) -> object:
+    def _handle(self, page: _Page, entry: Book | Pin | Beat | Take | Unclaim) -> object:
         match entry:
-            case Close():
-                return page.close(entry)
             case Book():
                 return page.book(entry)
             case Pin():
@@ -149,7 +147,8 @@ class _Page:
     def __init__(self, driver: Driver, worker: str, epoch: int, now: int) -> None:
         self.driver, self.epoch, self.now = driver, epoch, now
         self._worker = worker
-        self._deltas: dict[str, tuple[int, int, int]] = {}  # account -> balance, held, lease
+        self._leased: list[Move] = []
+        self._stored: list[Move] = []
         self._transfers: list[TransferRow] = []
         self._rows: list[tuple[UsageRow, Paid]] = []
         self._held: set[str] = set()
@@ -171,11 +170,7 @@ class _Page:
         moves = entry.moves
         if moves and entry.epoch != self.epoch:
             moves, self.over = (), entry.epoch
-        for move in moves:
-            balance, held, lease = self._deltas.get(move.account, (0, 0, 0))
-            gone = move.charged + move.returned
-            self._deltas[move.account] = (balance - move.charged, held - gone, lease - gone)
-            self.ring = self.ring or move.returned > 0
+        self._leased += moves
         if entry.freed is not None:
             self._freed.update(later_accounts(request.user_id, entry.freed))
         if entry.stored:
@@ -208,9 +203,10 @@ class _Page:
 
     def flush(self) -> None:
         """Stores what was summed up so far."""
-        if self._deltas:
-            adjust(self.driver, self._worker, self._deltas)
-            self._deltas = {}
+        if self._leased or self._stored:
+            adjust(self.driver, self._worker, _folded(self._leased, self._stored))
+            self.ring = self.ring or any(move.returned for move in self._leased)
+            self._leased, self._stored = [], []
         if self._freed:
             self.ring = ask(self.driver, sorted(self._freed), self._worker) or self.ring
             self._freed = set()
@@ -225,15 +221,12 @@ class _Page:
             return ()
         self._held.discard(request_id)
         self.driver.execute("DELETE FROM holds WHERE request_id = ?", (request_id,))
-        for move in entry.stored:
-            balance, held, lease = self._deltas.get(move.account, (0, 0, 0))
-            gone = move.charged + move.returned
-            self._deltas[move.account] = (balance - move.charged, held - gone, lease)
+        self._stored += entry.stored
         self.ring = True
         return entry.stored
 
     def _charge(self, request: HoldRequest, price: int, moves: Sequence[Move]) -> Paid:
-        if len(moves) > 1:
+        if len(moves) > 1 and len({move.account for move in moves}) < len(moves):
             moves = _joined(moves)
         parts: list[tuple[str, int]] = []
         short = price
@@ -263,7 +256,23 @@ def _joined(moves: Sequence[Move]) -> Sequence[Move]:
             if same is None
             else Move(move.account, move.bucket, same.charged + move.charged, same.returned + move.returned)
         )
-    return moves if len(joined) == len(moves) else list(joined.values())
+    return list(joined.values())
+
+
+def _folded(leased: Sequence[Move], stored: Sequence[Move]) -> dict[str, list[int]]:
+    """By account, what changes of its balance, of what is held of it, and of this worker's lease."""
+    deltas: dict[str, list[int]] = {}
+    for moves, share in ((leased, 1), (stored, 0)):
+        for move in moves:
+            delta = deltas.get(move.account)
+            if delta is None:
+                delta = deltas[move.account] = [0, 0, 0]
+            charged = move.charged
+            gone = charged + move.returned
+            delta[0] -= charged
+            delta[1] -= gone
+            delta[2] -= gone * share
+    return deltas
 
 
 _RENEW = "UPDATE ledger_workers SET expires_at = ? WHERE name = ? RETURNING epoch"

@@ -43,7 +43,7 @@ class Drawn(Struct, frozen=True):
     dry: bool
 
 
-class Move(Struct, frozen=True):
+class Move(Struct, frozen=True, gc=False):
     """The end of one leg: what is charged of it, and what goes back to the account. The rest of the leg stays in the
     lease."""
 
@@ -90,7 +90,7 @@ class Leases:
             legs.append(Leg(lease.account, want, None, lease))
         left = want
         for lease in wallet:
-            part = 0 if lease.draining else min(left, lease.free)
+            part = 0 if lease.draining else lease.free if lease.free < left else left
             if part:
                 legs.append(Leg(lease.account, part, lease.bucket, lease))
                 left -= part
@@ -112,19 +112,34 @@ class Leases:
         left = price
         moves: list[Move] = []
         for leg in hold.legs:
-            charged = price if leg.bucket is None else min(left, leg.amount)
-            if leg.bucket is not None:
+            amount = leg.amount
+            if leg.bucket is None:
+                charged = price
+            else:
+                charged = left if left < amount else amount
                 left -= charged
-            back = leg.amount - charged
+            back = amount - charged
             lease: Lease | None = leg.lease
             if lease is not None:
-                lease.inflight -= leg.amount
+                lease.inflight -= amount
                 if not lease.draining:
                     lease.free += back
                     back = 0
             if charged or back:
                 moves.append(Move(leg.account, leg.bucket, charged, back))
         return moves
+
+    def restore(self, moves: Iterable[Move]) -> list[tuple[str, int]]:
+        """Takes back moves of this epoch that the ledger refused. Returns what is of recalled leases and goes back."""
+        returns: list[tuple[str, int]] = []
+        for move in moves:
+            amount = move.charged + move.returned
+            lease = self._lease(move.account)
+            if lease is None or lease.draining:
+                returns.append((move.account, amount))
+            else:
+                lease.free += amount
+        return returns
 
     def pin(self, hold: Hold) -> None:
         """Hands the legs of a hold over to the database, where it stands by itself from now on."""
@@ -163,10 +178,9 @@ class Leases:
         """Stops using recalled leases; returns what they had free, now gone from here."""
         returns: list[tuple[str, int]] = []
         for account in accounts:
-            wallet = self._wallets.get(account.partition("/")[0], ())
-            for lease in wallet:
+            for lease in self._wallets.get(account.partition("/")[0], ()):
                 lease.dry = False  # why it was recalled may be that an earlier bucket has money again
-            lease = next((lease for lease in wallet if lease.account == account), None) or self._budgets.get(account)
+            lease = self._lease(account)
             if lease is None:
                 continue
             lease.draining = True
@@ -194,6 +208,10 @@ class Leases:
         """Whether no open call holds anything here."""
         wallets = (lease for wallet in self._wallets.values() for lease in wallet)
         return not any(lease.inflight for lease in (*wallets, *self._budgets.values()))
+
+    def _lease(self, account: str) -> Lease | None:
+        wallet = self._wallets.get(account.partition("/")[0], ())
+        return next((lease for lease in wallet if lease.account == account), None) or self._budgets.get(account)
 
     def budget_accounts(self, request: HoldRequest) -> list[str]:
         """The accounts that count the request's budgets now."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from msgspec import Struct
+from sqlalchemy import text
 
 from openpollen.ledger.statements import select
-from openpollen.storage.database import Driver
+from openpollen.storage.database import Connection, Driver
 
 
 class Reclaim(Struct, frozen=True):
@@ -65,12 +67,21 @@ def _give_back(driver: Driver, which: str, value: object) -> int:
     return len(ended)
 
 
+def known(connection: Connection, start: str) -> list[tuple[str, bool]]:
+    """The workers that have set money aside and whose name starts so; with whether they have been silent for longer
+    than a lease."""
+    alive = {row.name for row in connection.execute(text(_HEARD), {"now": int(time.time() * 1000)})}
+    return [(name, name not in alive) for (name,) in connection.execute(text(_WORKERS)) if name.startswith(start)]
+
+
+_WORKERS = (
+    "SELECT name FROM ledger_workers UNION SELECT worker FROM leases "
+    "UNION SELECT worker FROM holds WHERE worker IS NOT NULL"
+)
+_HEARD = "SELECT name FROM ledger_workers WHERE expires_at >= :now"
+
+
 def _named(driver: Driver, worker: str) -> list[str]:
     if not worker.endswith("-"):
         return [worker]
-    known = select(
-        driver,
-        "SELECT name FROM ledger_workers UNION SELECT worker FROM leases "
-        "UNION SELECT worker FROM holds WHERE worker IS NOT NULL",
-    )
-    return [name for (name,) in known if name.startswith(worker)]
+    return [name for (name,) in select(driver, _WORKERS) if name.startswith(worker)]

@@ -19,7 +19,7 @@ from openpollen.core.model import Model, Price, Unit
 from openpollen.core.usage import Usage
 from openpollen.ledger.pricing import PriceFacts, UnpricedUsage, charge, with_input_of
 from openpollen.storage.database import Connection
-from openpollen.storage.schema import usage
+from openpollen.storage.schema import usage, usage_terms
 
 _BATCH = 1_000
 
@@ -127,8 +127,11 @@ def _reprice(row: Row[Any], price: Price | None, into: Repriced) -> None:
 
 
 def _of_period(connection: Connection, first: date, last: date, user_id: str | None) -> Iterator[Row[Any]]:
-    columns = (usage.c[name] for name in ("request_id", "model", "served_model", "units", "rates", "facts", "measured"))
-    rows = select(*columns).where(usage.c.at >= _midnight(first), usage.c.at < _midnight(last + timedelta(days=1)))
+    terms = usage_terms.c
+    columns = [usage.c[name] for name in ("request_id", "units", "measured")]
+    columns += [terms[name] for name in ("model", "served_model", "rates", "facts")]
+    rows = select(*columns).join(usage_terms, terms.id == usage.c.terms)
+    rows = rows.where(usage.c.at >= _midnight(first), usage.c.at < _midnight(last + timedelta(days=1)))
     if user_id is not None:
         rows = rows.where(usage.c.user_id == user_id)
     yield from connection.execute(rows.order_by(usage.c.id).execution_options(yield_per=_BATCH))

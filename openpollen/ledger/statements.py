@@ -26,7 +26,7 @@ def select(driver: Driver, sql: str, values: Sequence[Any] = ()) -> list[tuple[A
     return cast("list[tuple[Any, ...]]", driver.execute(sql, values).fetchall())
 
 
-def adjust(driver: Driver, worker: str, deltas: Mapping[str, tuple[int, int, int]]) -> None:
+def adjust(driver: Driver, worker: str, deltas: Mapping[str, Sequence[int]]) -> None:
     """Changes accounts by (balance, held) and this worker's leases of them by the third figure."""
     accounts = [(balance, held, name) for name, (balance, held, _) in deltas.items() if balance or held]
     leases = [(lease, name, worker) for name, (_, _, lease) in deltas.items() if lease]

@@ -20,7 +20,7 @@ CHECKS: dict[str, str] = {
         SELECT a.id, a.balance, COALESCE(m.total, 0) AS transfers FROM ledger_accounts a LEFT JOIN (
             SELECT account, SUM(amount) AS total FROM (
                 SELECT credit AS account, amount FROM transfers UNION ALL SELECT debit, -amount FROM transfers) t
-            GROUP BY account) m ON m.account = a.id
+            WHERE account NOT IN ('outside', 'platform', 'shortfall', 'budgets') GROUP BY account) m ON m.account = a.id
         WHERE a.balance <> COALESCE(m.total, 0)""",
     "no transfer names an account that is not there": """
         SELECT DISTINCT account FROM (
@@ -42,6 +42,8 @@ CHECKS: dict[str, str] = {
         WHERE w.name IS NULL OR w.expires_at < :now - 120000""",
     "no settled request still holds money": """
         SELECT h.request_id, h.account_id FROM holds h JOIN usage u ON u.request_id = h.request_id""",
+    "every usage row names its terms": """
+        SELECT u.request_id, u.terms FROM usage u LEFT JOIN usage_terms t ON t.id = u.terms WHERE t.id IS NULL""",
     "every usage row says what was charged": """
         SELECT u.request_id, u.charged, COALESCE(c.total, 0) AS transfers FROM usage u LEFT JOIN (
             SELECT request_id, SUM(amount) AS total FROM transfers

@@ -15,13 +15,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from msgspec import structs
 from sqlalchemy import select
 
 from openpollen.core.errors import Conflict, GatewayError, ServiceUnavailable
+from openpollen.core.money import MAX_AMOUNT, format_pollen
 from openpollen.ledger import credit, reclaim
 from openpollen.ledger.entries import BUCKETS, Balances, Bucket, Hold, HoldRequest, Leg, Short, wallet_account
 from openpollen.ledger.journal import Beat, Book, Close, Entry, Fenced, Journal, Pin, Pulse
@@ -30,7 +31,7 @@ from openpollen.ledger.lines import Lines, Waiter
 from openpollen.ledger.statements import LEASE_MS
 from openpollen.ledger.take import Rejoined, Take, Taken, Unclaim, Wait
 from openpollen.storage.database import Connection, Database
-from openpollen.storage.schema import holds
+from openpollen.storage.schema import holds, usage
 from openpollen.usage.record import Paid, UsageRow
 
 log = logging.getLogger("openpollen")
@@ -122,6 +123,7 @@ class Wallet:
         """
         if hold.ended is not None:
             return hold.ended
+        actual = min(actual, MAX_AMOUNT)
         cap = hold.request.max_cost
         due = actual if cap is None else min(actual, cap)
         if due <= hold.amount:
@@ -142,7 +144,7 @@ class Wallet:
     def book(self, request_id: str, provider: str, amount: int) -> None:
         """Books to the platform what a provider bills for an attempt whose result the caller did not get (rule 28)."""
         if amount > 0:
-            self._submit(Book(request_id, provider, amount), lazy=True, must=True)
+            self._submit(Book(request_id, provider, min(amount, MAX_AMOUNT)), lazy=True, must=True)
 
     async def resume(self, request: HoldRequest) -> Hold | None:
         """The stored hold of a request, for a job that another process began; ``None`` when it is gone."""
@@ -157,6 +159,11 @@ class Wallet:
         amount = sum(leg.amount for leg in legs)
         legs += [Leg(name, held) for name, held in found.items()]
         return Hold(request, amount, tuple(legs), stored=True) if legs else None
+
+    async def charged(self, request_id: str) -> int:
+        """What was charged for a request that is settled; 0 for one that is not."""
+        mine = select(usage.c.charged).where(usage.c.request_id == request_id)
+        return await self._database.read(lambda connection: connection.execute(mine).scalar_one_or_none()) or 0
 
     # -- money from outside -----------------------------------------------------------------------------------------
 
@@ -339,23 +346,28 @@ class Wallet:
         request, epoch = hold.request, self._leases.epoch
         self._open.discard(request.request_id)
         moves: list[Move] = []
-        stored: list[Move] = []
+        stored: Sequence[Move] = ()
         freed: Bucket | None = None
+        alone, waiting = self._journal.alone, self._lines.waiting
         for part in (hold,) if extra is None else (hold, extra):
-            paid = min(due, part.amount)
+            paid = due if due < part.amount else part.amount
             due -= paid
             if part.stored:
                 stored = self._leases.close(part, paid)
             elif part.epoch == epoch:
                 moves += self._leases.close(part, paid)
-                freed = freed or (None if self._journal.alone else _left_over(part, paid))
+                freed = freed or (None if alone else _left_over(part, paid))
         if row is None and not moves and not stored:
             self._lines.moved(request.user_id)
             return _done(Paid(0))
-        lazy = self._lazy and not self._lines.waiting and not any(move.returned for move in moves)
+        lazy = self._lazy and not waiting
+        for move in moves:
+            lazy = lazy and not move.returned
         entry = Close(request, actual, epoch, moves, stored, row, freed)
-        future = cast("asyncio.Future[Paid]", self._submit(entry, lazy=lazy, must=True))
-        if self._lines.waiting or not self._journal.alone:
+        future: asyncio.Future[Any] = self._database.submit(
+            self._run, entry, lazy=lazy, must=True, lost=self._unwritten
+        )
+        if waiting or not alone:
             future.add_done_callback(lambda _: self._moved(request.user_id))
         return future
 
@@ -374,6 +386,20 @@ class Wallet:
         with contextlib.suppress(Exception):
             extra = await self._ask(Waiter(more, time.monotonic()))
         return await self._close(hold, due, actual, row, extra)
+
+    def _unwritten(self, entry: Close, error: Exception) -> None:
+        """A settlement that the database refused for good: nobody is charged, what was held is free again, and the
+        platform bears the price."""
+        request = entry.request
+        log.critical("%s: %s pollen could not be charged: %s", request.request_id, format_pollen(entry.price), error)
+        if entry.epoch == self._leases.epoch:
+            self._owed += self._leases.restore(entry.moves)
+        if entry.stored:
+            back = [Move(move.account, move.bucket, 0, move.charged + move.returned) for move in entry.stored]
+            self._submit(Close(request, 0, entry.epoch, (), back), must=True)
+        if entry.row is not None:
+            self.book(request.request_id, entry.row.provider or "", entry.price)
+        self._lines.moved(request.user_id)
 
     def _submit(self, entry: Entry, *, lazy: bool = False, must: bool = False) -> asyncio.Future[object]:
         return self._database.submit(self._run, entry, lazy=lazy, must=must)

@@ -46,6 +46,9 @@ class TokenUsage(Struct):
 
 _NO_DETAILS = TokenDetails()
 
+#: More tokens of one direction than any model reads or writes in a call: a report above it is a fault, not a count.
+MAX_TOKENS = 1_000_000_000
+
 
 @lru_cache(maxsize=1024)
 def endpoint(base_url: str, model: str, path: str) -> str:
@@ -80,12 +83,12 @@ def usage_of(reported: TokenUsage | None) -> Usage | None:
 
     Cached, cache-write, audio, image and reasoning tokens are parts of the headline counts and are subtracted from
     them, never below zero. Hosts that report parts on top of the headline are recognised by their total. Prompt or
-    completion missing, or both zero, is no report: no chat has an empty prompt.
+    completion missing, or both zero, is no report: no chat has an empty prompt. Nor is a count above ``MAX_TOKENS``.
     """
     if reported is None or reported.prompt_tokens is None or reported.completion_tokens is None:
         return None
     prompt, completion = max(0, reported.prompt_tokens), max(0, reported.completion_tokens)
-    if prompt == completion == 0:
+    if prompt == completion == 0 or max(prompt, completion) > MAX_TOKENS:
         return None
     into, out = reported.prompt_tokens_details, reported.completion_tokens_details
     if into is None and out is None and not reported.prompt_cache_hit_tokens:
@@ -102,6 +105,8 @@ def usage_of(reported: TokenUsage | None) -> Usage | None:
             completion += on_top
         elif on_top == sum(parts_in):
             prompt += on_top
+    if max(prompt, completion) > MAX_TOKENS:
+        return None
     prompt, (cached_in, written, audio_in, image_in) = _split(prompt, parts_in)
     completion, (reasoning, audio_out, image_out) = _split(completion, parts_out)
     return Usage(

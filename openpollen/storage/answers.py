@@ -14,6 +14,9 @@ from openpollen.storage.database import Connection, Database
 
 T = TypeVar("T")
 
+#: Gives back what the request of this id was charged, if it was: its answer is lost.
+Refund = Callable[[Connection, str], None]
+
 _IN_ROW = 65_536
 
 
@@ -24,6 +27,10 @@ class Answer(Struct, frozen=True):
     media_type: str
     body: bytes
     headers: Mapping[str, str] = {}
+
+
+def no_refund(connection: Connection, request_id: str) -> None:
+    """For a store of answers that were not paid for."""
 
 
 async def store(

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -74,7 +74,8 @@ class Database:
             dialect = Sqlite(folder / FILE_NAME, readers=_READERS, busy_seconds=busy_seconds)
         database = cls(dialect, folder, url, commit_gap=commit_gap)
         try:
-            database.write_sync(migrate.upgrade)
+            if database.read_sync(migrate.missing):
+                database.write_sync(migrate.upgrade)
         except BaseException:
             database.close()
             raise
@@ -118,15 +119,22 @@ class Database:
         return future.result()
 
     def submit(
-        self, handler: Handler[Item, T], item: Item, *, lazy: bool = False, must: bool = False
+        self,
+        handler: Handler[Item, T],
+        item: Item,
+        *,
+        lazy: bool = False,
+        must: bool = False,
+        lost: Callable[[Any, Exception], None] | None = None,
     ) -> asyncio.Future[T]:
         """Queues ``item`` for ``handler``, which gets every waiting item at once and has a result or error for each.
 
         ``lazy`` is for what nobody waits for: it goes along with the next commit, a few milliseconds later at most.
-        ``must`` is for what may not be lost: while the database is full, locked or away, it stays in the queue."""
+        ``must`` is for what may not be lost: while the database is full, locked or away, it stays in the queue.
+        ``lost(item, error)`` is called on the loop when it was refused for good all the same."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._writer.put(Job(future, loop, handler=handler, item=item, lazy=lazy, must=must))
+        self._writer.put(Job(future, loop, handler=handler, item=item, lazy=lazy, must=must, lost=lost))
         return future
 
     def submit_sync(self, handler: Handler[Item, T], item: Item) -> T:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from sqlalchemy import delete, insert, select, update
 
 from openpollen.storage import answers, jobs
-from openpollen.storage.answers import Answer
+from openpollen.storage.answers import Answer, Refund, no_refund
 from openpollen.storage.blobs import Blobs
 from openpollen.storage.database import Connection, Database
 from openpollen.storage.schema import deliveries as table
@@ -38,12 +38,14 @@ class Attended(Struct, frozen=True):
 
 
 class Deliveries:
-    """The store of one installation, shared by its workers; ``worker`` is the name of this one."""
+    """The store of one installation, shared by its workers; ``worker`` is the name of this one. ``refund`` gives back
+    what a request was charged whose answer is lost."""
 
-    def __init__(self, database: Database, blobs: Blobs, worker: str = "") -> None:
+    def __init__(self, database: Database, blobs: Blobs, worker: str = "", refund: Refund = no_refund) -> None:
         self._database = database
         self._blobs = blobs.part("deliveries")
         self._worker = worker
+        self._refund = refund
 
     async def begin(self, key_id: str, identity: str, request_id: str) -> None:
         """Notes that something is made for a client that waits. ``renew`` it at least every 30 seconds."""
@@ -86,7 +88,9 @@ class Deliveries:
         same = (table.c.key_id == key_id, table.c.identity == identity, table.c.expires_at > now)
         if await self._database.read(lambda connection: connection.execute(select(table).where(*same)).first()) is None:
             return None
-        return await self._database.write(lambda connection: _take(connection, key_id, identity, self._worker))
+        return await self._database.write(
+            lambda connection: _take(connection, key_id, identity, self._worker, self._refund)
+        )
 
     async def answer(self, request_id: str) -> Answer | Found | None:
         """How something taken over stands: its answer, that it is still made, or ``None`` when it came to nothing."""
@@ -111,7 +115,7 @@ class Deliveries:
         return await self._database.write(lambda connection: answers.expire(connection, table, self._blobs, now))
 
 
-def _take(connection: Connection, key_id: str, identity: str, worker: str) -> Found | Attended | None:
+def _take(connection: Connection, key_id: str, identity: str, worker: str, refund: Refund) -> Found | Attended | None:
     now = int(time.time() * 1000)
     same = (table.c.key_id == key_id, table.c.identity == identity, table.c.expires_at > now)
     attended: Attended | None = None
@@ -125,6 +129,7 @@ def _take(connection: Connection, key_id: str, identity: str, worker: str) -> Fo
             continue
         if not alive and not job:
             connection.execute(delete(table).where(here))
+            refund(connection, row.request_id)  # its worker died before the answer was kept
             continue
         # A job needs its worker no more: from now on the row stands and falls with whoever took it.
         kept = {"worker": worker, "lease_until": now + _LEASE_MS} if job else {}

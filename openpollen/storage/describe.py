@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from sqlalchemy import CheckConstraint, Column, Table
+from sqlalchemy import CheckConstraint, Column, Index, Table
 
 from openpollen.storage.schema import metadata
 
@@ -25,10 +25,16 @@ def _section(table: Table) -> str:
     lines = [f"\n## {table.name}\n", f"{table.info['doc']}\n", "| column | type | |", "| --- | --- | --- |"]
     lines += [f"| `{column.name}` | {column.type} | {_notes(column)} |" for column in table.columns]
     checks = sorted(str(c.sqltext) for c in table.constraints if isinstance(c, CheckConstraint) and _of_table(c))
-    indexes = sorted(f"{', '.join(column.name for column in index.columns)}" for index in table.indexes)
+    indexes = sorted(_index(index) for index in table.indexes)
     lines += [f"\nAlways: `{check}`." for check in checks]
     lines += [f"\nIndexed by {'; '.join(indexes)}."] if indexes else []
     return "\n".join(lines) + "\n"
+
+
+def _index(index: Index) -> str:
+    only = index.dialect_options["sqlite"]["where"]
+    columns = ", ".join(column.name for column in index.columns)
+    return columns if only is None else f"{columns} where `{only}`"
 
 
 def _notes(column: Column[object]) -> str:

@@ -4,6 +4,8 @@ answer, on any worker.
     absent      -> begin   -> working by an owner, under a lease that ``renew`` extends
     working     -> finish  -> answered, for 24 hours        -> abandon -> absent (nothing was charged)
     working, its lease over -> begin by another owner takes it over, and the job that the first one began
+
+A worker may die between a charge and the answer that it keeps: whoever takes over gives that charge back first.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from msgspec import Struct, structs
 from sqlalchemy import Row, delete, insert, select, update
 
 from openpollen.storage import answers, jobs
-from openpollen.storage.answers import Answer
+from openpollen.storage.answers import Answer, Refund, no_refund
 from openpollen.storage.blobs import Blobs
 from openpollen.storage.database import Connection, Database
 from openpollen.storage.schema import idempotency as table
@@ -54,18 +56,20 @@ Begun = New | Replay | Conflict | InFlight
 
 
 class Idempotency:
-    """The store of one installation, shared by its workers; ``worker`` is the name of this one."""
+    """The store of one installation, shared by its workers; ``worker`` is the name of this one. ``refund`` gives back
+    what a request was charged whose answer is lost."""
 
-    def __init__(self, database: Database, blobs: Blobs, worker: str = "") -> None:
+    def __init__(self, database: Database, blobs: Blobs, worker: str = "", refund: Refund = no_refund) -> None:
         self._database = database
         self._blobs = blobs.part("idempotency")
         self._worker = worker
+        self._refund = refund
 
     async def begin(self, account: str, endpoint: str, key: str, body_hash: str, request_id: str = "") -> Begun:
         """Says what a request with this key is to do. ``request_id`` is its own, unique."""
         owner = f"{self._worker}/{request_id or secrets.token_hex(8)}"
         ticket = New(account, endpoint, key, owner)
-        found = await self._database.write(lambda connection: _begin(connection, ticket, body_hash))
+        found = await self._database.write(lambda connection: _begin(connection, ticket, body_hash, self._refund))
         if isinstance(found, New):
             return found
         if isinstance(found, str):
@@ -99,7 +103,9 @@ class Idempotency:
         return await self._database.write(lambda connection: answers.expire(connection, table, self._blobs, now))
 
 
-def _begin(connection: Connection, ticket: New, body_hash: str) -> Row[Any] | New | Literal["conflict", "in flight"]:
+def _begin(
+    connection: Connection, ticket: New, body_hash: str, refund: Refund
+) -> Row[Any] | New | Literal["conflict", "in flight"]:
     now = int(time.time() * 1000)
     place = (table.c.account == ticket.account, table.c.endpoint == ticket.endpoint, table.c.key == ticket.key)
     row = connection.execute(select(table).where(*place, table.c.expires_at > now)).one_or_none()
@@ -113,6 +119,8 @@ def _begin(connection: Connection, ticket: New, body_hash: str) -> Row[Any] | Ne
         worker, first = ticket.owner.partition("/")[0], row.owner.partition("/")[2]
         if jobs.begun(connection, first):
             ticket = structs.replace(ticket, owner=f"{worker}/{first}", begun=first)
+        else:
+            refund(connection, first)
     connection.execute(delete(table).where(*place))
     names = {"account": ticket.account, "endpoint": ticket.endpoint, "key": ticket.key, "owner": ticket.owner}
     times = {"lease_until": now + _LEASE_MS, "expires_at": now + _DAY_MS}

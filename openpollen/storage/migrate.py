@@ -5,6 +5,7 @@ types that differ. Text is compared byte by byte on both, whatever the language 
 ends with a semicolon at the end of a line.
 
 It is one writing transaction, so any number of processes may start at once: the first does it, the others find it done.
+Where nothing is missing nothing is written, so whoever only reads waits for no writer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import time
 from importlib import resources
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from openpollen.core.errors import ServiceUnavailable
 
@@ -29,23 +30,30 @@ def available() -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
 
 
-def upgrade(connection: Connection) -> list[str]:
-    """Applies what is missing and returns its names. Raises ServiceUnavailable for a database of a newer version."""
-    connection.execute(text(_LEDGER))
-    done = {name for (name,) in connection.execute(text("SELECT name FROM migrations"))}
+def missing(connection: Connection) -> list[str]:
+    """Names of what is still to be applied; reads only. Raises ServiceUnavailable for a database of a newer version."""
     known = available()
+    if not inspect(connection).has_table("migrations"):
+        return known
+    done = {name for (name,) in connection.execute(text("SELECT name FROM migrations"))}
     if unknown := sorted(done - set(known)):
         raise ServiceUnavailable(
             f"The database was made by a newer version (it has {unknown[0]}). Install that version or newer."
         )
-    missing = [name for name in known if name not in done]
-    for name in missing:
+    return [name for name in known if name not in done]
+
+
+def upgrade(connection: Connection) -> list[str]:
+    """Applies what is missing and returns its names. Raises as ``missing`` does."""
+    connection.execute(text(_LEDGER))
+    names = missing(connection)
+    for name in names:
         for statement in statements(name, connection.dialect.name):
             connection.exec_driver_sql(statement)
         connection.execute(
             text("INSERT INTO migrations (name, at) VALUES (:name, :at)"), {"name": name, "at": int(time.time() * 1000)}
         )
-    return missing
+    return names
 
 
 def statements(name: str, dialect: str) -> list[str]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -48,7 +49,9 @@ class PostgresDriver:
         rows = parameters if isinstance(parameters, list) else list(parameters)
         cursor = RawCursor(self._connection)
         step = min(_ROWS, _VALUES // max(1, len(rows[0]))) if rows else 1
-        if len(rows) < 2 or _many(sql, 2) is None:
+        if len(rows) == 1:
+            return cursor.execute(_numbered(sql), rows[0])
+        if not rows or _many(sql, 2) is None:
             cursor.executemany(_numbered(sql), rows)
             return cursor
         written = 0
@@ -56,7 +59,7 @@ class PostgresDriver:
             part = rows[start : start + step]
             statement = _many(sql, len(part)) or b""
             # Kept prepared only where it comes again at this length: else it would push out others.
-            cursor.execute(statement, [value for row in part for value in row], prepare=len(part) == step or None)
+            cursor.execute(statement, list(chain.from_iterable(part)), prepare=len(part) == step or None)
             written += cursor.rowcount
         return Written(written)
 

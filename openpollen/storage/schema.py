@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
@@ -24,9 +25,12 @@ metadata = MetaData()
 #: SQLite numbers rows by itself only for a column of exactly the type INTEGER.
 _RowId = BigInteger().with_variant(Integer, "sqlite")
 
+#: Refunds are few, so their index costs a charge nothing.
+_REFUNDS = text("reason = 'refund'")
 
-def _doc(text: str) -> dict[str, str]:
-    return {"doc": text}
+
+def _doc(sentence: str) -> dict[str, str]:
+    return {"doc": sentence}
 
 
 revisions = Table(
@@ -182,6 +186,7 @@ transfers = Table(
     Column("actor", Text, nullable=False),
     Column("request_id", Text),
     CheckConstraint("debit <> credit", name="two_accounts"),
+    Index("transfers_of_refunds", "request_id", sqlite_where=_REFUNDS, postgresql_where=_REFUNDS),
     info=_doc(
         "Append-only. Each row takes an amount from `debit` and gives it to `credit`, so every row balances. "
         "`outside`, `platform`, `shortfall` and `budgets` are accounts without a stored balance."
@@ -247,19 +252,9 @@ usage = Table(
     Column("at", BigInteger, nullable=False),
     Column("user_id", Text, nullable=False),
     Column("key_id", Text),
-    Column("key_name", Text),
-    Column("key_type", Text),
-    Column("app_key_id", Text),
-    Column("type", Text, nullable=False),
-    Column("model", Text),
-    Column("served_model", Text),
-    Column("provider", Text),
+    Column("terms", Text, nullable=False),
     Column("meter_source", Text),
     Column("units", Text, nullable=False),
-    Column("rates", Text, nullable=False),
-    Column("facts", Text, nullable=False),
-    Column("price_version", Text, nullable=False),
-    Column("catalog_revision", Text, nullable=False),
     Column("measured", BigInteger, CheckConstraint("measured >= 0"), nullable=False),
     Column("charged", BigInteger, CheckConstraint("charged >= 0"), nullable=False),
     Column("shortfall", BigInteger, CheckConstraint("shortfall >= 0"), nullable=False),
@@ -271,8 +266,29 @@ usage = Table(
     Index("usage_of_user", "user_id", "at", "id"),
     Index("usage_of_key", "key_id", "at", "id"),
     info=_doc(
-        "One row for each request, written in the transaction that settles it. `units`, `rates` and `facts` (what chose "
-        "between the rates of a price) are what its charge can be computed from again."
+        "One row for each request, written in the transaction that settles it. `units`, and what its `terms` say, are what "
+        "its charge can be computed from again."
+    ),
+)
+
+usage_terms = Table(
+    "usage_terms",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("key_name", Text),
+    Column("key_type", Text),
+    Column("app_key_id", Text),
+    Column("type", Text, nullable=False),
+    Column("model", Text),
+    Column("served_model", Text),
+    Column("provider", Text),
+    Column("rates", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("price_version", Text, nullable=False),
+    Column("catalog_revision", Text, nullable=False),
+    info=_doc(
+        "What requests have in common: the key as it was then, the model, what served it, and the `rates` of its price with "
+        "the `facts` that chose between them. Rows never change; `id` is a hash of all the rest."
     ),
 )
 

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ _LOCK_RETRY_SECONDS = 0.0005
 
 
 #: Rows in one statement: few lengths, so that each is prepared once.
-_SIZES = (64, 16, 4)
+_SIZES = (256, 64, 16, 4)
 _INSERT = re.compile(r"(INSERT INTO .+? VALUES )(\((?:\?, )*\?\))( ON CONFLICT .+)?", re.DOTALL)
 
 
@@ -52,7 +53,7 @@ class SqliteDriver:
         done = written = 0
         for size in _SIZES if _many(sql, 2) else ():
             while len(rows) - done >= size:
-                values = [value for row in rows[done : done + size] for value in row]
+                values = list(chain.from_iterable(rows[done : done + size]))
                 written += self._connection.execute(_many(sql, size), values).rowcount
                 done += size
         rest = self._connection.executemany(sql, rows[done:])

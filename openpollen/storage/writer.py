@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from openpollen.core.errors import ServiceUnavailable
@@ -20,7 +21,7 @@ from openpollen.storage.dialect import Dialect, Driver, Handler, OutcomeUnknownE
 log = logging.getLogger("openpollen")
 
 #: Writes in one commit at most: bounds how long other processes are locked out.
-_BATCH = 256
+_BATCH = 512
 _LAZY_GAP = 0.005
 _FEW = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
@@ -28,29 +29,22 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _LAST_TRIES = 5.0
 
 
-class Job:
+class Job(Struct, eq=False):
     """One queued write and where its outcome goes: a transaction ``fn``, or an ``item`` for a ``handler``. One that
-    ``must`` happen stays in the queue through faults of operation."""
+    ``must`` happen stays in the queue through faults of operation; if it fails all the same, ``lost`` is told."""
 
-    __slots__ = ("at", "done", "error", "fn", "future", "handler", "item", "lazy", "loop", "must", "value")
-
-    def __init__(
-        self,
-        future: asyncio.Future[Any] | Future[Any],
-        loop: asyncio.AbstractEventLoop | None,
-        *,
-        fn: Callable[[Connection], Any] | None = None,
-        handler: Handler[Any, Any] | None = None,
-        item: Any = None,
-        lazy: bool = False,
-        must: bool = False,
-    ) -> None:
-        self.future, self.loop, self.fn, self.handler, self.item = future, loop, fn, handler, item
-        self.lazy, self.must = lazy, must
-        self.value: Any = None
-        self.error: Exception | None = None
-        self.at = 0.0
-        self.done = False
+    future: asyncio.Future[Any] | Future[Any]
+    loop: asyncio.AbstractEventLoop | None
+    fn: Callable[[Connection], Any] | None = None
+    handler: Handler[Any, Any] | None = None
+    item: Any = None
+    lazy: bool = False
+    must: bool = False
+    lost: Callable[[Any, Exception], None] | None = None
+    value: Any = None
+    error: Exception | None = None
+    at: float = 0.0
+    done: bool = False
 
     def finish(self, outcome: Any) -> None:
         if isinstance(outcome, Exception):
@@ -89,7 +83,6 @@ class Writer:
             raise ServiceUnavailable("The server is stopping. Try again in a moment.", retry_after=2)
         if job.must:
             job.at = time.monotonic()
-            self._forget_done()
             self._musts.append(job)
         if not job.lazy:
             self._urgent = True
@@ -99,10 +92,10 @@ class Writer:
 
     def congested(self, most: int, seconds: float) -> bool:
         """Whether so many jobs that must happen wait, or the oldest for longer."""
-        if not self._musts:
-            return False
-        self._forget_done()
-        return bool(self._musts) and (len(self._musts) >= most or time.monotonic() - self._musts[0].at > seconds)
+        musts = self._musts
+        while musts and musts[0].done:
+            musts.popleft()
+        return bool(musts) and (len(musts) >= most or time.monotonic() - musts[0].at > seconds)
 
     @property
     def waiting(self) -> int:
@@ -304,17 +297,24 @@ class Writer:
 
 def _by_handler(batch: Sequence[Job]) -> Iterable[tuple[Handler[Any, Any], list[Job]]]:
     groups: dict[Any, list[Job]] = {}
+    last, group = None, list[Job]()
     for job in batch:
-        if job.handler is not None:
-            groups.setdefault(job.handler, []).append(job)
+        if job.handler is None:
+            continue
+        if job.handler is not last:
+            last, group = job.handler, groups.setdefault(job.handler, [])
+        group.append(job)
     return groups.items()
 
 
 def _deliver(over: Sequence[Job]) -> None:
     loops: dict[asyncio.AbstractEventLoop | None, list[Job]] = {}
+    last, group = None, list[Job]()
     for job in over:
         job.done = True
-        loops.setdefault(job.loop, []).append(job)
+        if job.loop is not last or last is None:
+            last, group = job.loop, loops.setdefault(job.loop, [])
+        group.append(job)
     for loop, jobs in loops.items():
         if loop is None:
             _resolve(jobs)
@@ -324,6 +324,8 @@ def _deliver(over: Sequence[Job]) -> None:
 
 def _resolve(jobs: Sequence[Job]) -> None:
     for job in jobs:
+        if job.error is not None and job.lost is not None:
+            job.lost(job.item, job.error)
         if job.future.done():  # its task was cancelled; the write happened all the same
             continue
         if job.error is not None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 
 from msgspec import Struct, json
 
 from openpollen.core.usage import Usage
-from openpollen.storage.schema import usage
+from openpollen.storage.schema import usage, usage_terms
 from openpollen.storage.writer import Driver
 
 _NO_USAGE = Usage(requests=0)
 _DAY_MS = 86_400_000
+_NOTHING = (("", 0),)
 
 
-class UsageRow(Struct, frozen=True, kw_only=True):
+class UsageRow(Struct, frozen=True, kw_only=True, gc=False):
     """What is written about one request. The ledger adds the money: measured and charged price, shortfall and bucket.
 
     ``at`` is in milliseconds. ``model`` is the model asked for, ``served_model`` what served it. ``rates`` are the
@@ -47,7 +50,7 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     at: int | None = None
 
 
-class Paid(Struct, frozen=True):
+class Paid(Struct, frozen=True, gc=False):
     """How one request was paid: ``parts`` are (bucket, nano-pollen) in spending order; the shortfall is the
     platform's."""
 
@@ -68,8 +71,14 @@ class Paid(Struct, frozen=True):
         return max(self.parts, key=lambda part: part[1])[0] if self.parts else None
 
 
+def _insert_into(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - schema names
+
+
+_TERMS = tuple(column.name for column in usage_terms.columns)
 _COLUMNS = tuple(column.name for column in usage.columns if column.name != "id")
-_INSERT = f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - schema names
+_INSERT_TERMS = f"{_insert_into('usage_terms', _TERMS)} ON CONFLICT (id) DO NOTHING"
+_INSERT = _insert_into("usage", _COLUMNS)
 _ROLL_UP = (
     "INSERT INTO usage_daily (user_id, date, model, meter_source, key_id, requests, cost) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (user_id, date, model, meter_source, key_id) DO UPDATE "
@@ -84,29 +93,47 @@ def write_rows(driver: Driver, rows: Sequence[tuple[UsageRow, Paid]], now: int) 
     if not rows:
         return
     values: list[tuple[object, ...]] = []
+    terms: dict[str, UsageRow] = {}
     daily: dict[tuple[str, str, str, str, str], list[int]] = {}
     for row, paid in rows:
         at = row.at or now
-        main = paid.meter_source
-        values.append(_values(row, paid, at, main))
-        for bucket, amount in paid.parts or (("", 0),):
+        parts = paid.parts or _NOTHING
+        main, charged = parts[0] if len(parts) == 1 else (paid.meter_source or "", paid.charged)
+        terms_id = _terms_id(_encode(_terms(row)))
+        terms[terms_id] = row
+        values.append(
+            (
+                row.request_id,
+                at,
+                row.user_id,
+                row.key_id,
+                terms_id,
+                main or None,
+                _encode(row.units).decode(),
+                paid.measured,
+                charged,
+                paid.measured - charged,
+                row.response_ms,
+                1 if row.estimated or row.units.estimated else 0,
+                1 if row.partial else 0,
+                1 if row.cached else 0,
+            )
+        )
+        for bucket, amount in parts:
             key = (row.user_id, _date(at // _DAY_MS), row.model or "", bucket, row.key_id or "")
             total = daily.get(key)
             if total is None:
                 total = daily[key] = [0, 0]
-            total[0] += bucket == (main or "")
+            total[0] += bucket == main
             total[1] += amount
+    driver.executemany(_INSERT_TERMS, [_terms_values(terms_id, row) for terms_id, row in terms.items()])
     driver.executemany(_INSERT, values)
     driver.executemany(_ROLL_UP, [(*key, *total) for key, total in daily.items()])
 
 
-def _values(row: UsageRow, paid: Paid, at: int, main: str | None) -> tuple[object, ...]:
-    charged = paid.charged
+def _terms(row: UsageRow) -> tuple[object, ...]:
+    """What other requests have in common with this one."""
     return (
-        row.request_id,
-        at,
-        row.user_id,
-        row.key_id,
         row.key_name,
         row.key_type,
         row.app_key_id,
@@ -114,20 +141,21 @@ def _values(row: UsageRow, paid: Paid, at: int, main: str | None) -> tuple[objec
         row.model,
         row.served_model,
         row.provider,
-        main,
-        _encode(row.units).decode(),
-        _encode(row.rates).decode(),
-        _encode(row.facts).decode(),
+        row.rates,
+        row.facts,
         row.price_version,
         row.catalog_revision,
-        paid.measured,
-        charged,
-        paid.measured - charged,
-        row.response_ms,
-        int(row.estimated or row.units.estimated),
-        int(row.partial),
-        int(row.cached),
     )
+
+
+@lru_cache(maxsize=4096)
+def _terms_id(terms: bytes) -> str:
+    """The same for the same terms in every process, so that none need ask for it."""
+    return base64.urlsafe_b64encode(blake2b(terms, digest_size=12).digest()).decode()
+
+
+def _terms_values(terms_id: str, row: UsageRow) -> tuple[object, ...]:
+    return (terms_id, *(_encode(value).decode() if isinstance(value, Mapping) else value for value in _terms(row)))
 
 
 @lru_cache(maxsize=8)

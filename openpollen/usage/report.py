@@ -15,7 +15,7 @@ from openpollen.core.errors import BadRequest
 from openpollen.core.money import format_pollen, pollen_number
 from openpollen.core.usage import Usage
 from openpollen.storage.database import Connection
-from openpollen.storage.schema import usage, usage_daily
+from openpollen.storage.schema import usage, usage_daily, usage_terms
 
 MAX_DAYS = 90
 MAX_ROWS = 50_000
@@ -41,7 +41,8 @@ ROW_COLUMNS = (
 )
 DAILY_COLUMNS = ("date", "model", "meter_source", "requests", "cost_usd")
 
-_CURSOR = re.compile(r"(\d{1,15})_(\d{1,19})")
+_CURSOR = re.compile(r"([0-9]{1,15})_([0-9]{1,19})")
+_LAST_ROW = 2**63 - 1
 #: What a spreadsheet may take for the start of a formula, in its wide forms too.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _decode_units = json.Decoder(Usage).decode
@@ -81,7 +82,9 @@ def rows(
         where.append(usage.c.key_id == key_id)
     if before is not None:
         where.append(_older_than(before))
-    newest = select(usage).where(*where).order_by(usage.c.at.desc(), usage.c.id.desc()).limit(limit + 1)
+    terms = (column for column in usage_terms.c if column.name != "id")
+    newest = select(usage, *terms).join(usage_terms, usage_terms.c.id == usage.c.terms).where(*where)
+    newest = newest.order_by(usage.c.at.desc(), usage.c.id.desc()).limit(limit + 1)
     found = connection.execute(newest).all()
     page = _cut(found, limit)
     cursor = f"{page[-1].at}_{page[-1].id}" if len(page) < len(found) else None
@@ -160,7 +163,7 @@ def _cut(found: Sequence[Row[Any]], limit: int) -> Sequence[Row[Any]]:
 
 def _older_than(before: str) -> ColumnElement[bool]:
     if match := _CURSOR.fullmatch(before):
-        at, row_id = int(match[1]), int(match[2])
+        at, row_id = int(match[1]), min(int(match[2]), _LAST_ROW)
         return or_(usage.c.at < at, and_(usage.c.at == at, usage.c.id < row_id))
     try:
         # A plus sign of a zone, sent unescaped in a query, arrives as a space.

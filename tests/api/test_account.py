@@ -76,7 +76,10 @@ def test_the_cursor_of_usage_skips_and_repeats_nothing(owner: Account) -> None:
             break
         target = f"/api/account/usage?limit=2&before={page['next']}"
     assert seen == every
-    assert owner.get("/api/account/usage?before=2020-01-01T00:00:00Z").json["usage"] == []
+    for past in ("2020-01-01T00:00:00Z", "0_9999999999999999999", f"1577836800000_{2**63}"):
+        assert owner.get(f"/api/account/usage?before={past}").json["usage"] == []
+    future = owner.get("/api/account/usage?before=999999999999999_9999999999999999999").json["usage"]
+    assert [row["request_id"] for row in future] == every
 
 
 def test_usage_by_day(owner: Account) -> None:
@@ -232,7 +235,12 @@ def test_what_is_done_with_keys_leaves_a_trail(owner: Account, gateway: Gateway)
 
 
 @pytest.mark.parametrize(
-    "query", ["days=0", "days=91", "limit=0", "limit=50001", "limit=x", "format=xml", "before=yesterday"]
+    "query",
+    [
+        *("days=0", "days=91", "limit=0", "limit=50001", "limit=x", "format=xml", "before=yesterday"),
+        *(f"{name}={odd}" for name in ("days", "limit") for odd in ("9" * 19, "1_0", "%D9%A5", "", "%2B5", "5%20")),
+        *("before=%D9%A5_%D9%A5", f"before={'9' * 16}_1"),
+    ],
 )
 def test_a_wrong_query_is_400(owner: Account, query: str) -> None:
     assert owner.get(f"/api/account/usage?{query}").error["code"] == "BAD_REQUEST"

@@ -60,7 +60,10 @@ def test_a_stream_is_relayed_and_charged_exactly(payer: Account, fake: FakeProvi
     assert fake.requests[0].json["stream_options"]["include_usage"] is True
 
 
-@pytest.mark.parametrize("mode", ["no-usage", "zero-usage"])
+@pytest.mark.parametrize(
+    "mode",
+    ["no-usage", "zero-usage", "nothing-said", "minus-said", "nothing-read", "absurd-usage", "absurd-float"],
+)
 @pytest.mark.parametrize("stream", [False, True])
 def test_missing_usage_is_estimated_marked_and_never_free(payer: Account, mode: str, stream: bool) -> None:
     reply = payer.chat(f"lab-{mode}", stream=stream)
@@ -72,6 +75,17 @@ def test_missing_usage_is_estimated_marked_and_never_free(payer: Account, mode: 
     assert payer.balance == NANO - nano(row["cost_usd"]) < NANO
     if stream:
         assert reply.events[-2]["usage"]["estimated"] is True
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_told_is_what_was_charged(gateway: Gateway, stream: bool) -> None:
+    """The host reports far more than was held: the wallet pays what it has, and no more is told."""
+    payer = gateway.account(pack="1")
+    reply = payer.chat("lab-greedy", stream=stream)
+    told = reply.events[-2]["usage"]["pollen_cost"] if stream else reply.headers["x-pollen-cost"]
+    assert nano(told) == nano(payer.rows(1)[0]["cost_usd"]) == NANO
+    assert payer.balance == 0
+    assert gateway.verify()["ok"]
 
 
 def test_only_known_fields_are_sent_on_and_ours_never(payer: Account, fake: FakeProvider) -> None:

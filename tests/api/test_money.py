@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -130,6 +131,29 @@ def test_max_cost_refuses_what_cannot_be_shortened(payer: Account, fake: FakePro
     assert (error["code"], error["reason"]) == ("PAYMENT_REQUIRED", "max_cost")
     assert (nano(error["details"]["required"]), error["details"]["available"]) == (IMAGE, "0.01")
     assert fake.requests == []
+
+
+@pytest.mark.parametrize("cap", ["", "1_000", "\u0665", "+5", "5e1", "0x5"])
+@pytest.mark.parametrize("way", ["query", "header"])
+def test_a_cap_that_is_no_amount_is_never_no_cap(payer: Account, fake: FakeProvider, way: str, cap: str) -> None:
+    target = f"/v1/chat/completions?max_cost={quote(cap)}" if way == "query" else "/v1/chat/completions"
+    headers = {"x-max-cost": cap.encode().decode("latin-1")} if way == "header" else {}
+    body = {"model": "lab-chat", "messages": [{"role": "user", "content": "Hello!"}]}
+    reply = payer.post(target, body, headers=headers)
+    assert (reply.status, reply.error["message"].partition(":")[0]) == (400, "max_cost")
+    assert not fake.requests
+
+
+def test_a_cap_that_is_a_json_number_may_have_an_exponent(payer: Account) -> None:
+    assert payer.chat("lab-chat", max_cost=1e-9).error["reason"] == "max_cost"
+    assert payer.chat("lab-chat", max_cost=1.0).status == 200
+
+
+@pytest.mark.parametrize(("body", "header", "query"), [("1", "0.01", "1"), ("0.01", "1", "1"), ("1", "1", "0.01")])
+def test_of_several_caps_the_least_counts(payer: Account, body: str, header: str, query: str) -> None:
+    request = {"model": "lab-image", "prompt": "a", "max_cost": body}
+    reply = payer.post(f"/v1/images/generations?max_cost={query}", request, headers={"x-max-cost": header})
+    assert (reply.status, reply.error["reason"], reply.error["details"]["available"]) == (402, "max_cost", "0.01")
 
 
 def test_max_cost_that_is_enough_changes_nothing(payer: Account) -> None:

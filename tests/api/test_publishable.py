@@ -9,7 +9,7 @@ import pytest
 
 from tests import labconfig
 from tests.fakeprovider import FakeProvider
-from tests.gateway import Account, Gateway, Reply, nano
+from tests.gateway import NANO, Account, Gateway, Reply, nano
 
 DAILY = 500_000
 SETTINGS = """
@@ -68,3 +68,12 @@ def test_what_a_page_spends_is_its_owners(proxied: Gateway) -> None:
     assert owner.balance == before - cost
     assert page.get("/api/account/balance").status == 403
     assert page.get("/api/account/profile").status == 200
+
+
+def test_a_host_that_reports_too_much_takes_no_more_than_was_let_through(proxied: Gateway) -> None:
+    owner = proxied.account(pack="10")
+    page = publishable(proxied, owner)
+    reply = page.chat("lab-greedy", max_tokens=10)
+    (row,) = owner.rows(1)
+    assert 0 < reply.cost == nano(row["cost_usd"]) == 10 * NANO - owner.balance < DAILY
+    assert ask(page, 1).status == 200

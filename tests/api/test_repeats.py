@@ -193,3 +193,20 @@ def test_a_waiting_repeat_does_not_hold_up_others(payer: Account) -> None:
     assert done == []
     slow.join()
     assert done == [200]
+
+
+def test_the_repeat_of_a_stream_that_its_client_left_comes_to_an_end(payer: Account, fake: FakeProvider) -> None:
+    headers = {"Authorization": f"Bearer {payer.key}", "Content-Type": "application/json", "Idempotency-Key": "left"}
+    body = {"model": "lab-slow-stream", "messages": [{"role": "user", "content": "Hello!"}], "stream": True}
+    connection = payer.gateway.connect()
+    connection.request("POST", "/v1/chat/completions", dumps(body), headers)
+    assert connection.getresponse().read(200)
+    connection.close()
+    (row,) = payer.rows(1)
+    assert row["partial"] is True
+    again = payer.chat("lab-slow-stream", stream=True, headers={"Idempotency-Key": "left"})
+    *_, error, last, done = again.events
+    assert (again.headers["idempotent-replayed"], done) == ("true", "[DONE]")
+    assert error["error"]["reason"] == "client_left"
+    assert nano(last["usage"]["pollen_cost"]) == nano(row["cost_usd"]) == NANO - payer.balance > 0
+    assert len(fake.requests) == 1

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from openpollen.accounts.authenticate import Authenticator
 from openpollen.accounts.login import redeem_link
 from openpollen.cli.main import polli
 from openpollen.core.errors import Unauthorized
-from openpollen.storage.database import Database
+from openpollen.storage.database import FILE_NAME, Database
 
 Polli = Callable[..., Result]
 
@@ -236,3 +238,22 @@ def test_the_command_itself_runs(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["name"] == "Bob"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ledger", "verify"),
+        ("rerate", "--from", "2026-03-01", "--to", "2026-03-31"),
+        ("audit",),
+        ("user", "list"),
+        ("user", "show", "Bob"),
+        ("key", "list", "--user", "Bob"),
+        ("doctor",),
+    ],
+)
+def test_what_only_reads_does_not_wait_for_a_writer(run: Polli, tmp_path: Path, words: tuple[str, ...]) -> None:
+    run("user", "create", "Bob")
+    with closing(sqlite3.connect(tmp_path / "data" / FILE_NAME, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert run(*words).exit_code == 0

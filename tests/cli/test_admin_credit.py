@@ -5,28 +5,38 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
 
+from openpollen.accounts.users import create_user
 from openpollen.catalog.load import load_catalog
 from openpollen.cli.main import polli
 from openpollen.core.errors import Conflict
 from openpollen.core.money import NANO
 from openpollen.core.usage import Usage
+from openpollen.ledger import credit
 from openpollen.ledger.corrections import Refund, refund
 from openpollen.ledger.entries import HoldRequest, KeyBudget
 from openpollen.ledger.pricing import PriceFacts, charge, with_input_of
+from openpollen.ledger.statements import LEASE_MS
 from openpollen.ledger.wallet import Wallet
-from openpollen.storage.database import Database
+from openpollen.storage.database import Connection, Database
 from openpollen.usage.record import UsageRow
 
 Polli = Callable[..., Result]
 DAY = datetime(2026, 3, 25, 12, tzinfo=UTC)
+#: Amounts that Python would read and people do not mean.
+ODD = ("+5", " 5", "5 ", "1_000", "\u0665", "\uff15", "5e0", "0x5", "5.", "")
 MODELS = {model.name: model for model in load_catalog().models}
 
 
@@ -89,6 +99,14 @@ def sql(tmp_path: Path, statement: str) -> None:
     database.close()
 
 
+@pytest.mark.parametrize("amount", ODD)
+def test_an_amount_is_a_plain_decimal_or_it_is_refused(run: Polli, amount: str) -> None:
+    refused(run("grant", "Bob", amount, "--bucket", "pack"), 2, "AMOUNT: ")
+    refused(run("refund", "none", f"--amount={amount}"), 2, "--amount: ")
+    refused(run("key", "create", "--user", "Bob", "--name", "k", f"--budget={amount}"), 2, "ollen")
+    assert bob(run)["balance"]["total"] == 0
+
+
 def test_a_correction_takes_and_gives_and_never_goes_below_zero(run: Polli) -> None:
     run("grant", "Bob", "3", "--bucket", "pack", "--reason", "purchase")
     taken = answer(run("correct", "Bob", "-1.5", "--bucket", "pack", "--reason", "booked twice", "--json"))
@@ -99,10 +117,39 @@ def test_a_correction_takes_and_gives_and_never_goes_below_zero(run: Polli) -> N
         run("correct", "Bob", "-1.500000001", "--bucket", "pack", "--reason", "too much"), 2, "never goes below zero"
     )
     refused(run("correct", "Bob", "-0.1", "--bucket", "crypto", "--reason", "nothing there"), 2, "crypto bucket has 0")
-    for amount in ("0", "-0", "nan", "-inf", "1e30", "-1e30", "1e-10", "--1"):
+    for amount in ("0", "-0", "nan", "-inf", "1e30", "-1e30", "1e-10", "--1", "- 1", *ODD):
         assert run("correct", "Bob", amount, "--bucket", "pack", "--reason", "odd").exit_code == 2, amount
     assert run("correct", "Bob", "-1", "--bucket", "pack").exit_code == 2
     assert bob(run)["balance"]["total"] == 1.500000001
+    adds_up(run)
+
+
+HOLD_AND_DIE = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from openpollen.app import instance, worker_name
+from openpollen.ledger.entries import HoldRequest
+from openpollen.ledger.statements import LEASE_MS
+from openpollen.ledger.wallet import Wallet
+from openpollen.storage.database import Database
+
+async def work(data, url, user_id):
+    wallet = Wallet(Database.open(data, url), worker=worker_name(instance(data), os.getpid()))
+    await wallet.hold(HoldRequest("open", user_id, 1_500_000_000))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(work(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+"""
+
+
+def test_a_correction_takes_at_once_what_a_killed_server_had_set_aside(run: Polli, tmp_path: Path) -> None:
+    run("grant", "Bob", "2", "--bucket", "pack")
+    words = [str(tmp_path / "data"), os.environ["OPENPOLLEN_STORAGE_DATABASE_URL"], bob(run)["id"]]
+    assert subprocess.run([sys.executable, "-c", HOLD_AND_DIE, *words]).returncode == -signal.SIGKILL
+    started = time.monotonic()
+    taken = run("correct", "Bob", "-1.9", "--bucket", "pack", "--reason", "after the crash", "--json")
+    assert answer(taken)["balance"]["pack"] == 0.1
+    assert time.monotonic() - started < LEASE_MS / 2000
     adds_up(run)
 
 
@@ -170,6 +217,58 @@ def test_of_many_refunds_at_once_one_is_given(run: Polli, tmp_path: Path) -> Non
     assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 9
     assert bob(run)["balance"]["pack"] == 1
     adds_up(run)
+
+
+OTHERS = """
+INSERT INTO transfers (at, debit, credit, amount, reason, actor, request_id)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+SELECT (SELECT MAX(at) FROM usage) + {ms} * i, 'platform', 'shortfall', 1, 'attempt', 'lab', 'other-' || i FROM n"""
+
+
+@pytest.mark.parametrize("ms", [10, -10])
+def test_a_refund_finds_its_charge_among_many_whatever_the_clock_did(run: Polli, tmp_path: Path, ms: int) -> None:
+    run("grant", "Bob", "1", "--bucket", "pack")
+    user_id = bob(run)["id"]
+    spend(tmp_path, user_id, ("r1", NANO // 4))
+    sql(tmp_path, OTHERS.format(count=40_000, ms=ms))
+    spend(tmp_path, user_id, ("r2", NANO // 4))
+    sql(tmp_path, OTHERS.format(count=40_000, ms=ms))
+    for request_id in ("r2", "r1"):
+        assert answer(run("refund", request_id, "--amount", "0.1", "--json"))["left"] == "0.15"
+        assert answer(run("refund", request_id, "--json"))["amount"] == "0.15"
+        refused(run("refund", request_id), 5, "Nothing of this request is left")
+    assert bob(run)["balance"]["pack"] == 1
+
+
+def test_a_refund_reads_few_of_many_transfers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in steps of SQLite's machine: a scan takes several for every transfer there is."""
+    count = 200_000
+    monkeypatch.setenv("OPENPOLLEN_STORAGE_DATABASE_URL", "")
+    database = opened(tmp_path)
+    owner = database.write_sync(lambda connection: create_user(connection, "Ann", tier="microbe"))
+    database.write_sync(lambda connection: credit.grant(connection, owner.id, NANO, "pack", "grant", "test"))
+    database.close()
+    spend(tmp_path, owner.id, ("r1", NANO // 4))
+    database = opened(tmp_path)
+    database.write_sync(lambda c: c.exec_driver_sql(OTHERS.format(count=count, ms=10)).rowcount)
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1_000
+        return 0
+
+    def give_back(connection: Connection) -> Refund:
+        driver = cast(sqlite3.Connection, connection.connection.driver_connection)
+        driver.set_progress_handler(step, 1_000)
+        try:
+            return refund(connection, "r1", "test")
+        finally:
+            driver.set_progress_handler(None, 0)
+
+    assert database.write_sync(give_back).amount == NANO // 4
+    database.close()
+    assert steps < count / 2
 
 
 def test_a_refund_is_seen_by_a_running_worker(run: Polli, tmp_path: Path) -> None:
@@ -338,7 +437,10 @@ def test_every_row_can_be_computed_again(run: Polli, tmp_path: Path) -> None:
 def test_a_row_that_does_not_follow_from_itself_is_found(run: Polli, tmp_path: Path) -> None:
     record(tmp_path, bob(run)["id"])
     sql(tmp_path, "UPDATE usage SET measured = measured + 1, shortfall = shortfall + 1 WHERE request_id = 'r2'")
-    sql(tmp_path, "UPDATE usage SET rates = '{\"image\": \"1\"}' WHERE request_id = 'r4'")
+    sql(
+        tmp_path,
+        "UPDATE usage_terms SET rates = '{\"image\": \"1\"}' WHERE id = (SELECT terms FROM usage WHERE request_id = 'r4')",
+    )
     sql(tmp_path, "UPDATE usage SET units = 'nonsense' WHERE request_id = 'r9'")
     found = run("rerate", "--from", "2026-03-25", "--to", "2026-03-25", "--json")
     assert found.exit_code == 1
@@ -376,7 +478,7 @@ price = { image = "0.011" }
         "nova-canvas": "-0.099",
     }
     assert (now["difference"], changed["nova-canvas"]["requests"]) == ("-0.098999834", 2)
-    sql(tmp_path, "UPDATE usage SET model = 'gone' WHERE request_id = 'r9'")
+    sql(tmp_path, "UPDATE usage_terms SET model = 'gone' WHERE id = (SELECT terms FROM usage WHERE request_id = 'r9')")
     gone = answer(run(*words))["current"]
     assert (gone["unpriced"], gone["difference"]) == (1, "0")
     assert "whisper" in run(*words[:-1], "--config", str(config)).stdout

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from openpollen.storage import postgres
 from tests.fakeprovider import FakeProvider
 from tests.gateway import Gateway, eventually
 from tests.labconfig import owed
@@ -29,7 +30,10 @@ class Books:
 
 
 def query(gateway: Gateway, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Rows of the server's database."""
+    """Rows of the server's database. The statement is standard SQL with ``?`` for values."""
+    if url := gateway.database_url:
+        with closing(postgres.connect(url)) as connection:
+            return connection.execute(sql.replace("?", "%s").encode(), values).fetchall()
     with closing(sqlite3.connect(f"file:{gateway.data / 'openpollen.db'}?mode=ro", uri=True)) as database:
         return database.execute(sql, values).fetchall()
 

@@ -16,8 +16,9 @@ WORDS = len(STEP_TEXT.split(" "))
 #: Gates of a whole stream: the head, the role, each word, the finish reason, the usage and the end mark.
 HEAD, ROLE, FINISH = 1, 2, 2 + WORDS + 1
 FRAMES = FINISH + 2
-#: Every mode with every number of frames before its end mark; two modes have no frame of their own for the usage.
-CASES = [(mode, n) for mode in STEPPED for n in range(FRAMES - (mode in ("no-usage", "late-usage")))]
+#: Every mode with every number of frames before its end mark; three modes have no frame of their own for the usage.
+SHORT = ("no-usage", "late-usage", "words")
+CASES = [(mode, n) for mode in STEPPED for n in range(FRAMES - (mode in SHORT))]
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_a_whole_stream(payer: Account, fake: FakeProvider, mode: str) -> None:
     assert done == "[DONE]"
     assert isinstance(last, dict)
     assert nano(last["usage"]["pollen_cost"]) == owed(fake.bill) == books(payer.gateway).charged - before.charged
-    assert last["usage"].get("estimated", False) is (mode in ("no-usage", "zero-usage"))
+    assert last["usage"].get("estimated", False) is (mode in ("no-usage", "zero-usage", "words"))
     assert not partial_row(payer.gateway)
 
 

@@ -35,6 +35,7 @@ FAULTS = {
     "UPDATE usage SET charged = charged - 1, measured = measured - 1": "every usage row says what was charged",
     "UPDATE usage SET shortfall = shortfall + 1, measured = measured + 1": "every usage row says what the platform covered",
     "DELETE FROM usage": "every charge has its usage row",
+    "DELETE FROM usage_terms": "every usage row names its terms",
     "UPDATE transfers SET amount = amount + 1 WHERE credit = 'budgets'": "every key budget paid what the wallet paid",
     "UPDATE transfers SET amount = 13 WHERE reason = 'refund' AND debit = 'platform'": (
         "no request was given back more than it was charged"

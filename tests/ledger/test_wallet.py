@@ -403,7 +403,10 @@ def test_the_usage_row_keeps_units_rates_and_both_prices(database: Database) -> 
         await fill(wallet, pack=5)
         record = row("r1", units=Usage(input_tokens=3), rates={"input_token": "3"}, price_version="v1", partial=True)
         await wallet.settle(await wallet.hold(ask("r1", 5)), 9, record)
-        query = "SELECT units, rates, price_version, measured, charged, shortfall, partial, meter_source FROM usage"
+        query = (
+            "SELECT units, rates, price_version, measured, charged, shortfall, partial, meter_source "
+            "FROM usage JOIN usage_terms ON usage_terms.id = terms"
+        )
         return tuple(database.read_sync(lambda c: c.exec_driver_sql(query).one()))
 
     assert run(database, work()) == ('{"input_tokens":3}', '{"input_token":"3"}', "v1", 9, 5, 4, 1, "pack")

@@ -15,17 +15,21 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 
 from openpollen.storage.database import Connection, Database
-from openpollen.storage.schema import usage
+from openpollen.storage.schema import usage, usage_terms
 from openpollen.usage import report
 
 NOW = 1_774_440_000
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 _numbers = itertools.count()
 ROW: dict[str, Any] = {
-    **dict.fromkeys(("units", "rates", "facts"), "{}"),
     **dict.fromkeys(("measured", "charged", "shortfall", "estimated", "partial", "cached"), 0),
+    "units": "{}",
+    "terms": "any",
+}
+TERMS: dict[str, Any] = {
+    **dict.fromkeys(("rates", "facts"), "{}"),
     **dict.fromkeys(("price_version", "catalog_revision"), ""),
-    **dict.fromkeys(("type", "model"), "any"),
+    **dict.fromkeys(("id", "type", "model"), "any"),
 }
 
 #: Milliseconds before now; many of them equal, many in the same second.
@@ -39,6 +43,7 @@ moments = st.lists(
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     database = Database.open(tmp_path_factory.mktemp("pages"), commit_gap=0)
+    database.write_sync(lambda connection: connection.execute(insert(usage_terms), TERMS).rowcount)
     yield database
     database.close()
 

@@ -172,6 +172,7 @@ CREATE TABLE transfers (
   PRIMARY KEY (id),
   CONSTRAINT two_accounts CHECK (debit <> credit)
 );
+CREATE INDEX transfers_of_refunds ON transfers (request_id) WHERE reason = 'refund';
 
 CREATE TABLE usage (
   id {rowid} NOT NULL,
@@ -179,19 +180,9 @@ CREATE TABLE usage (
   at BIGINT NOT NULL,
   user_id TEXT NOT NULL,
   key_id TEXT,
-  key_name TEXT,
-  key_type TEXT,
-  app_key_id TEXT,
-  type TEXT NOT NULL,
-  model TEXT,
-  served_model TEXT,
-  provider TEXT,
+  terms TEXT NOT NULL,
   meter_source TEXT,
   units TEXT NOT NULL,
-  rates TEXT NOT NULL,
-  facts TEXT NOT NULL,
-  price_version TEXT NOT NULL,
-  catalog_revision TEXT NOT NULL,
   measured BIGINT NOT NULL CHECK (measured >= 0),
   charged BIGINT NOT NULL CHECK (charged >= 0),
   shortfall BIGINT NOT NULL CHECK (shortfall >= 0),
@@ -215,6 +206,22 @@ CREATE TABLE usage_daily (
   requests BIGINT NOT NULL,
   cost BIGINT NOT NULL,
   PRIMARY KEY (user_id, date, model, meter_source, key_id)
+);
+
+CREATE TABLE usage_terms (
+  id TEXT NOT NULL,
+  key_name TEXT,
+  key_type TEXT,
+  app_key_id TEXT,
+  type TEXT NOT NULL,
+  model TEXT,
+  served_model TEXT,
+  provider TEXT,
+  rates TEXT NOT NULL,
+  facts TEXT NOT NULL,
+  price_version TEXT NOT NULL,
+  catalog_revision TEXT NOT NULL,
+  PRIMARY KEY (id)
 );
 
 CREATE TABLE users (

@@ -1,0 +1,61 @@
+"""What dead workers of a data folder left behind, and how to know that they are dead."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from openpollen.app import instance, worker_name
+from openpollen.ledger import reclaim
+from openpollen.storage.abandon import abandon
+from openpollen.storage.database import Database
+
+
+@contextmanager
+def only_server(data: Path) -> Generator[None]:
+    """Holds the data folder's lock: two servers on one folder would take each other's holds for a dead one's.
+
+    Raises RuntimeError while another process holds it."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(
+                f"another server runs on {data}; stop it, or give this one its own folder with --data"
+            ) from None
+        yield
+
+
+def give_back(database: Database, worker: str) -> None:
+    """Gives back what a dead worker held, and lets others take up what it worked on; that of all whose name starts so
+    when it ends with a dash."""
+    database.submit_sync(reclaim.run, reclaim.Reclaim(worker))
+    database.write_sync(lambda connection: abandon(connection, worker))
+
+
+def give_back_of_dead(database: Database) -> None:
+    """Gives back what this data folder's workers held, of those that are certainly gone: no server has the folder, and
+    the process is not there or has been silent for longer than a lease."""
+    try:
+        with only_server(database.folder):
+            pass  # let go at once: a server may start now, whose workers have names of their own
+    except RuntimeError:
+        return
+    start = worker_name(instance(database.folder), "")
+    for name, silent in database.read_sync(lambda connection: reclaim.known(connection, start)):
+        if silent or not _alive(name.removeprefix(start)):
+            give_back(database, name)
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,227 @@
+"""What every page shares: who is signed in, forms that only our own pages can post, answers with the right headers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from msgspec import Struct
+
+from openpollen.accounts import sessions
+from openpollen.accounts.users import User
+from openpollen.api.exchange import Exchange
+from openpollen.api.route import Handler, Route
+from openpollen.core.errors import Forbidden, GatewayError, NotFound
+from openpollen.storage.database import Connection, Database
+from openpollen.web.render import render, static_file
+
+TYPE = "text/html; charset=utf-8"
+_MAX_FORM = 256 * 1024
+_FLASH = "openpollen_flash"
+
+
+class Viewer(Struct, frozen=True):
+    """Who is signed in, with which cookie."""
+
+    user: User
+    session: str
+
+    @property
+    def csrf(self) -> str:
+        """What every form of this session carries."""
+        return sessions.form_token(self.session)
+
+    @property
+    def admin(self) -> bool:
+        return self.user.role == "admin"
+
+
+class SignedOut(Exception):
+    """A page that needs a signed-in person was asked for without one."""
+
+
+class Pages:
+    """The services of pages. ``url`` is the public address of the accounts face; cookies of https are for https only."""
+
+    def __init__(self, database: Database, url: str) -> None:
+        self.database = database
+        self.url = url.rstrip("/")
+        self.secure = urlsplit(url).scheme == "https"
+        self._cookie = "__Host-openpollen" if self.secure else "openpollen"
+
+    # -- who ----------------------------------------------------------------------------------------------------------
+
+    async def viewer(self, exchange: Exchange) -> Viewer | None:
+        """Who is signed in; ``None`` when nobody is, or the account is shut."""
+        value = _cookie(exchange, self._cookie)
+        if not value:
+            return None
+
+        def look(connection: Connection) -> User | None:
+            return sessions.session_user(connection, value)
+
+        user = await self.database.read(look)
+        return None if user is None else Viewer(user, value)
+
+    async def require(self, exchange: Exchange, *, admin: bool = False) -> Viewer:
+        """Who is signed in. Raises SignedOut, which ``page`` answers with the way to sign in; Forbidden for an admin's
+        page."""
+        viewer = await self.viewer(exchange)
+        if viewer is None:
+            raise SignedOut
+        if admin and not viewer.admin:
+            raise Forbidden("This page is for admins of this server.")
+        return viewer
+
+    def session_cookie(self, value: str, seconds: int = sessions.LIVES_SECONDS) -> str:
+        """The header value that signs a browser in, or out with no seconds."""
+        return f"{self._cookie}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{self._secured}"
+
+    @property
+    def _secured(self) -> str:
+        return "; Secure" if self.secure else ""
+
+    # -- forms --------------------------------------------------------------------------------------------------------
+
+    async def form(self, exchange: Exchange, viewer: Viewer | None) -> dict[str, str]:
+        """The fields of a form of ours, of repeated names the last; see ``form_lists``."""
+        return {name: values[-1] for name, values in (await self.form_lists(exchange, viewer)).items()}
+
+    async def form_lists(self, exchange: Exchange, viewer: Viewer | None) -> dict[str, list[str]]:
+        """The fields of a form of ours. Raises Forbidden for one that another site may have made, or another session."""
+        same_origin(exchange)
+        fields: dict[str, list[str]] = {}
+        body = (await exchange.body(_MAX_FORM)).decode("utf-8", "replace")
+        for name, value in parse_qsl(body, keep_blank_values=True, max_num_fields=2000):
+            fields.setdefault(name, []).append(value.replace("\r\n", "\n").replace("\0", ""))
+        given = fields.pop("csrf", [""])[-1]
+        if viewer is not None and not sessions.form_token_is_right(viewer.session, given):
+            raise Forbidden("The form is too old or not from this page. Go back, load the page again and repeat.")
+        return fields
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    async def show(
+        self,
+        exchange: Exchange,
+        template: str,
+        *,
+        viewer: Viewer | None = None,
+        status: int = 200,
+        form_action: Sequence[str] = (),
+        headers: dict[str, str] | None = None,
+        **context: Any,
+    ) -> None:
+        """Answers with a template. ``form_action`` names further origins that a form of the page may lead to."""
+        flash = unquote(_cookie(exchange, _FLASH))
+        shared = {"viewer": viewer, "csrf": viewer.csrf if viewer else "", "path": exchange.path, "flash": flash}
+        sent = page_headers(form_action) | (headers or {})
+        if flash:
+            sent["set-cookie"] = f"{_FLASH}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{self._secured}"
+        await exchange.answer(status, render(template, **shared, **context), TYPE, sent)
+
+    async def redirect(
+        self, exchange: Exchange, to: str, *, flash: str = "", cookie: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """303 to another page. ``flash`` is a sentence that the next page shows once."""
+        cookies = [cookie] if cookie else []
+        if flash:
+            cookies.append(f"{_FLASH}={quote(flash)}; Path=/; Max-Age=60; HttpOnly; SameSite=Lax{self._secured}")
+        exchange.common.extend((b"set-cookie", line.encode("latin-1")) for line in cookies)
+        await exchange.answer(303, b"", "text/plain", page_headers() | {"location": to} | (headers or {}))
+
+    def page(self, handler: Handler) -> Handler:
+        """A handler whose faults are pages too, and which sends who is not signed in to the sign-in page."""
+
+        async def guarded(exchange: Exchange) -> None:
+            try:
+                await handler(exchange)
+            except SignedOut:
+                await self.redirect(exchange, f"/login?next={quote(_here(exchange))}")
+            except GatewayError as error:
+                if exchange.started:
+                    raise
+                viewer = await self.viewer(exchange)
+                headers = {"retry-after": str(error.retry_after)} if error.retry_after else {}
+                await self.show(
+                    exchange, "error.html", viewer=viewer, status=error.status, headers=headers, error=error
+                )
+
+        return guarded
+
+    def route(self, methods: str, path: str, handler: Callable[[Exchange], Awaitable[None]], summary: str) -> Route:
+        """A page's line of the routes: ``methods`` as "GET" or "GET POST". No CORS: pages speak to this origin only."""
+        names = tuple(methods.split())
+        names += ("HEAD",) if "GET" in names else ()
+        return Route(names, (path,), self.page(handler), summary, "Pages", answers="text/html", cors=False)
+
+
+async def serve_static(exchange: Exchange) -> None:
+    """GET /static/{name}: kept by browsers for a year, because its address changes with it."""
+    found = static_file(exchange.args["name"])
+    if found is None:
+        raise NotFound("There is no such file.")
+    headers = {
+        "cache-control": "public, max-age=31536000, immutable",
+        "vary": "Accept-Encoding",
+        "cross-origin-resource-policy": "cross-origin",  # connect.js is for other people's pages
+        "access-control-allow-origin": "*",
+    }
+    if "gzip" in exchange.headers.get("accept-encoding", ""):
+        await exchange.answer(200, found.packed, found.media_type, headers | {"content-encoding": "gzip"})
+    else:
+        await exchange.answer(200, found.body, found.media_type, headers)
+
+
+def page_headers(form_action: Sequence[str] = ()) -> dict[str, str]:
+    """The headers of every page. With ``no-referrer`` Chromium would post forms with ``Origin: null``."""
+    targets = " ".join(("'self'", *form_action))
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+        f"connect-src 'self'; form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
+    )
+    return {
+        "cache-control": "private, no-store",
+        "content-security-policy": policy,
+        "referrer-policy": "same-origin",
+        "x-frame-options": "DENY",
+        "cross-origin-opener-policy": "same-origin-allow-popups",
+    }
+
+
+def same_origin(exchange: Exchange) -> None:
+    """Raises Forbidden for a form that a page of another origin posted."""
+    site = exchange.headers.get("sec-fetch-site", "same-origin")
+    origin = exchange.headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc != exchange.headers.get("host")
+    if site not in ("same-origin", "none") or foreign:
+        raise Forbidden("Forms are taken from this site's own pages only.")
+
+
+def local_path(given: str, otherwise: str = "/me") -> str:
+    """A path of this site to go on to, out of what a link says; never another host."""
+    parts = urlsplit(given)
+    plain = given.isprintable() and "\\" not in given and given.startswith("/") and not given.startswith("//")
+    return given if plain and not parts.scheme and not parts.netloc else otherwise
+
+
+def _here(exchange: Exchange) -> str:
+    if exchange.method not in ("GET", "HEAD"):
+        return "/me"
+    query: bytes = exchange.scope["query_string"]
+    return exchange.path + (f"?{query.decode('latin-1')}" if query else "")
+
+
+def _cookie(exchange: Exchange, name: str) -> str:
+    try:
+        morsel = SimpleCookie(exchange.headers.get("cookie", "")).get(name)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def routes() -> tuple[Route, ...]:
+    """The static files."""
+    return (Route(("GET", "HEAD"), ("/static/{name}",), serve_static, "Static files", "Pages", answers="text/css"),)
