@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run setup dev check format test test-postgres docs bench lock clean
+.PHONY: run setup dev browser check format test test-postgres docs bench lock clean
 
 run: $(VENV)/.installed  ## set up, fetch the default local models, serve
 	@$(BIN)/polli models pull || echo "Some models could not be fetched; serving without them. make setup tries again."
@@ -42,9 +42,12 @@ format: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: dev  ## the whole suite: real program, real engines, no network but package installs
+test: dev browser  ## the whole suite: real program, real engines, no network but package installs
 	$(BIN)/polli models pull
 	$(BIN)/python -m pytest
+
+browser: dev  ## Chromium for the tests of pages, where there is none
+	@bash tools/browser.sh $(BIN)/playwright
 
 test-postgres: dev  ## the parts that touch the database, on an embedded PostgreSQL
 	$(BIN)/polli models pull
