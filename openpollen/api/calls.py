@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from msgspec import structs
@@ -125,7 +126,7 @@ class Calls:
             headers = {"x-model-used": admission.served_by.name, **admission.attempts[0].told, **call.headers}
             await exchange.head(200, _media_type(call), None, headers)
             return
-        finishes = call.finishes(admission.free)
+        finishes, asked = call.finishes(admission.free), call.request
         begun = self._answers.begin(call, admission, key)
         repeat = await (exchange.unless_gone(begun) if finishes else begun)
         if repeat.answer is not None:
@@ -137,6 +138,9 @@ class Calls:
             answer = await exchange.unless_gone(self._make(call, admission, shape, repeat))  # frees an engine
         else:
             answer = await self._make(call, admission, shape, repeat)
+            if exchange.gone and not admission.free:
+                await self._answers.undelivered(replace(call, request=asked), repeat, answer)
+                raise ClientGone
         await self._send(exchange, answer)
         await self._answers.delivered(repeat)
 

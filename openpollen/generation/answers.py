@@ -80,8 +80,11 @@ class Answers:
                         repeat.answer = _told(
                             hit, {"x-cache": "HIT", "x-pollen-cost": "0", **admission.attempts[0].told}
                         )
-            if cached and repeat.answer is None and key is None and call.finishes(admission.free):
-                await self._take_over(repeat, call)
+            if cached and repeat.answer is None and key is None and not admission.free:
+                if call.finishes(admission.free):
+                    await self._take_over(repeat, call)
+                elif call.shape != "stream" and await self._deliveries.has_any(call.caller.key_id):
+                    await self._take_chat(repeat, call)
         except BaseException:
             await self.failed(repeat)
             raise
@@ -111,6 +114,11 @@ class Answers:
         if repeat.delivery:
             self._stop_renewing(repeat.delivery)
             await self._deliveries.drop(repeat.delivery)
+
+    async def undelivered(self, call: Call, repeat: Repeat, answer: Answer) -> None:
+        """Keeps a charged chat whose client was found gone when it was ready, unless it is kept already."""
+        if not repeat.kept and len(answer.body) <= _MAX_KEPT:
+            await self._deliveries.keep(call.caller.key_id, _digest(call.identity()), call.id, answer)
 
     async def lost(self, repeat: Repeat, work: asyncio.Task[Answer]) -> None:
         """Keeps what is made for a client that left, for the next identical request of the same key; one that comes
@@ -161,6 +169,14 @@ class Answers:
         else:  # it came to nothing after all
             repeat.delivery, repeat.again = "", False
             await self._take_over(repeat, call)
+
+    async def _take_chat(self, repeat: Repeat, call: Call) -> None:
+        """Gives the repeat a whole chat that was made for a client that left; once."""
+        taken = await self._deliveries.take(call.caller.key_id, _digest(call.identity()))
+        found = await self._deliveries.answer(taken.request_id) if isinstance(taken, Found) else None
+        if isinstance(taken, Found) and isinstance(found, Answer):
+            repeat.delivery, repeat.again = taken.request_id, True
+            repeat.answer = _told(found, {"x-delivered-again": "true", "x-pollen-cost": "0"})
 
     async def _repeat(self, call: Call, key: str) -> Repeat:
         body_hash = _digest(call.identity())

@@ -1,5 +1,5 @@
-"""Paid media that is not lost when its client leaves (rule 21): the next identical request of the same key takes it over,
-on any worker, also while it is still made.
+"""Paid answers that are not lost when their client leaves (rule 21): the next identical request of the same key gets them.
+Media it takes over on any worker, also while they are still made; a chat is kept once it is ready and nobody is there.
 
     attended -> left (the client is gone) -> taken by the next request -> gone when that has it
     taken -> left again when that one leaves too
@@ -22,6 +22,7 @@ from openpollen.storage.schema import deliveries as table
 
 _DAY_MS = 86_400_000
 _LEASE_MS = 60_000
+_LOOK_SECONDS = 1.0
 
 
 class Found(Struct, frozen=True):
@@ -46,6 +47,8 @@ class Deliveries:
         self._blobs = blobs.part("deliveries")
         self._worker = worker
         self._refund = refund
+        self._keys: set[str] = set()
+        self._looked = 0.0
 
     async def begin(self, key_id: str, identity: str, request_id: str) -> None:
         """Notes that something is made for a client that waits. ``renew`` it at least every 30 seconds."""
@@ -76,6 +79,24 @@ class Deliveries:
             connection.execute(row.values(**columns, expires_at=expires_at))
 
         await answers.store(self._database, self._blobs, answer, write)
+
+    async def keep(self, key_id: str, identity: str, request_id: str, answer: Answer) -> None:
+        """Keeps an answer whose client left, for the next identical request of the same key."""
+        await self.begin(key_id, identity, request_id)
+        await self.finish(request_id, answer)
+        await self.left(request_id)
+        self._keys.add(key_id)
+
+    async def has_any(self, key_id: str) -> bool:
+        """Whether something was left for this key: at once for what was left with this worker, a second later for that
+        of others. Cheap, it is asked for each chat."""
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            waiting = select(table.c.key_id).where(
+                table.c.state == "left", table.c.expires_at > int(time.time() * 1000)
+            )
+            self._keys = set(await self._database.read(lambda connection: connection.execute(waiting).scalars().all()))
+        return key_id in self._keys
 
     async def drop(self, request_id: str) -> None:
         """It was delivered, or came to nothing. The next sweep removes it and its bytes."""

@@ -210,3 +210,21 @@ def test_the_repeat_of_a_stream_that_its_client_left_comes_to_an_end(payer: Acco
     assert error["error"]["reason"] == "client_left"
     assert nano(last["usage"]["pollen_cost"]) == nano(row["cost_usd"]) == NANO - payer.balance > 0
     assert len(fake.requests) == 1
+
+
+def test_a_chat_whose_caller_left_is_given_to_the_next_same_request_once(payer: Account, fake: FakeProvider) -> None:
+    headers = {"Authorization": f"Bearer {payer.key}", "Content-Type": "application/json"}
+    body = {"model": "lab-slow", "messages": [{"role": "user", "content": "Hello!"}]}
+    connection = payer.gateway.connect()
+    connection.request("POST", "/v1/chat/completions", dumps(body), headers)
+    eventually(lambda: fake.requests or None, "the call of the host")
+    connection.close()
+    payer.rows(1)
+    other = payer.chat("lab-slow", "Something else")
+    assert (other.cost, other.headers.get("x-delivered-again")) == (ANSWER, None)
+    again = payer.chat("lab-slow")
+    assert (again.status, again.cost, again.headers["x-delivered-again"]) == (200, 0, "true")
+    assert again.json["choices"][0]["message"]["content"] == TEXT
+    assert payer.chat("lab-slow").cost == ANSWER
+    payer.rows(3)
+    assert payer.balance == NANO - 3 * ANSWER
