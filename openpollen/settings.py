@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -42,6 +43,10 @@ class Env(Struct, frozen=True):
     """The name of an option's variable where that is not the regular one."""
 
     name: str
+
+
+class Secret(Struct, frozen=True):
+    """Marks an option whose value is never shown."""
 
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -142,6 +147,7 @@ class Storage(Struct, frozen=True):
         str,
         "PostgreSQL database, `postgresql://user:password@host/name`, for several hosts or very many calls. "
         "Empty: SQLite in the data folder.",
+        Secret(),
     ] = ""
 
     def __repr__(self) -> str:
@@ -161,6 +167,62 @@ class Accounts(Struct, frozen=True):
     admin_name: Annotated[str, "Name of the account that the first start makes."] = "admin"
     welcome_grant: Annotated[Pollen, "Pollen (pack) that the first start gives to that account."] = Pollen.of("10")
     signup_grant: Annotated[Pollen, "Pollen (pack) that every other new account gets."] = Pollen.of("0")
+
+
+class Github(Struct, frozen=True):
+    client_id: Annotated[
+        str, "Client id of your GitHub OAuth app, whose callback is `ENTER/login/with/github/callback`. Empty: off."
+    ] = ""
+    client_secret: Annotated[str, "Its client secret, or `env:NAME`.", Secret()] = ""
+    url: Annotated[str, "Where people sign in; an address of your own for GitHub Enterprise."] = "https://github.com"
+    api_url: Annotated[str, "GitHub's API."] = "https://api.github.com"
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"Github(client_id={self.client_id!r})"
+
+
+class Oidc(Struct, frozen=True, forbid_unknown_fields=True):
+    """One provider of OpenID Connect. Its callback is ``ENTER/login/with/NAME/callback``."""
+
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str
+    title: str = ""
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"Oidc(name={self.name!r}, issuer={self.issuer!r})"
+
+
+class Signin(Struct, frozen=True):
+    signup: Annotated[
+        Literal["invite", "open", "closed"],
+        "Who may make an account: whoever has an invitation (`polli admin invite`), everybody, or nobody.",
+    ] = "invite"
+    github: Github = Github()
+    oidc: Annotated[
+        tuple[Oidc, ...],
+        "Providers of OpenID Connect, each a table `[[signin.oidc]]` with `name` (small letters, digits, dashes), `issuer`, "
+        "`client_id`, `client_secret` (or `env:NAME`) and, if you like, `title`; as a variable, a JSON list.",
+        Secret(),
+    ] = ()
+
+
+class Mail(Struct, frozen=True):
+    host: Annotated[str, "SMTP server. Empty: no mail is sent, and pages say whom to ask instead."] = ""
+    port: Annotated[Port, "Its port; 0 is 587, or 465 with `tls`."] = 0
+    user: Annotated[str, "User name there, if it wants one."] = ""
+    password: Annotated[str, "Password there, or `env:NAME`.", Secret()] = ""
+    sender: Annotated[str, "Address that mail comes from, such as `OpenPollen <pollen@example.org>`."] = ""
+    tls: Annotated[
+        Literal["starttls", "tls", "none"], "How the connection is encrypted; `none` is for a server on this machine."
+    ] = "starttls"
+
+    def __repr__(self) -> str:
+        """Without the password."""
+        return f"Mail(host={self.host!r}, port={self.port}, user={self.user!r}, sender={self.sender!r})"
 
 
 class Keys(Struct, frozen=True):
@@ -184,6 +246,8 @@ class Settings(Struct, frozen=True):
     media: MediaStore = MediaStore()
     tiers: Tiers = field(default_factory=Tiers)
     accounts: Accounts = Accounts()
+    signin: Signin = Signin()
+    mail: Mail = Mail()
     keys: Keys = Keys()
 
 
@@ -195,6 +259,7 @@ class Setting(Struct, frozen=True):
     default: Any
     help: str
     env: str
+    secret: bool = False
 
     @property
     def table(self) -> str:
@@ -217,7 +282,8 @@ def _collect(group: type[Struct], prefix: str = "") -> Iterable[Setting]:
         notes = get_args(hint)[1:]
         default = info.default if info.default is not msgspec.NODEFAULT else info.default_factory()
         env = next((note.name for note in notes if isinstance(note, Env)), _variable(name))
-        yield Setting(name, hint, default, next(note for note in notes if isinstance(note, str)), env)
+        told = next(note for note in notes if isinstance(note, str))
+        yield Setting(name, hint, default, told, env, any(isinstance(note, Secret) for note in notes))
 
 
 def _variable(name: str) -> str:
@@ -270,7 +336,7 @@ def parse_settings(
 
 
 def _flatten(name: str, value: Any, file: str, given: dict[str, tuple[str, Any]], problems: list[str]) -> None:
-    """Adds the options of one top-level key or table; unknown names become problems with the nearest known one."""
+    """Adds the options of one key or table; unknown names become problems with the nearest known one."""
     groups = {setting.table for setting in SETTINGS if setting.table}
     if name in groups:
         if not isinstance(value, dict):
@@ -280,8 +346,10 @@ def _flatten(name: str, value: Any, file: str, given: dict[str, tuple[str, Any]]
             full = f"{name}.{key}"
             if full in _BY_NAME:
                 given[full] = (f"{file}: [{name}] {key}", item)
+            elif full in groups:
+                _flatten(full, item, file, given, problems)
             else:
-                known = [s.name.partition(".")[2] for s in SETTINGS if s.table == name]
+                known = [s.name.removeprefix(f"{name}.") for s in SETTINGS if s.name.startswith(f"{name}.")]
                 problems.append(f"{file}: [{name}] {key}: unknown key{nearest(key, known)}")
     elif name in _BY_NAME:
         given[name] = (f"{file}: {name}", value)
@@ -308,7 +376,9 @@ def _convert(value: Any, setting: Setting) -> Any:
         if not isinstance(value, str | Path) or not str(value):
             raise ValueError(f"must be a path, not {_show(value)}")
         return Path(value)
-    if get_origin(plain) is tuple and isinstance(value, str):
+    if plain == tuple[Oidc, ...] and isinstance(value, str):
+        value = _json_list(value)
+    elif get_origin(plain) is tuple and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, Decimal):
         value = float(value)
@@ -316,10 +386,18 @@ def _convert(value: Any, setting: Setting) -> Any:
     try:
         result = msgspec.convert(value, hint, strict=not text)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{_show(value)} is not allowed: {_reason(str(error), plain)}") from None
+        shown = "this" if setting.secret else _show(value)
+        raise ValueError(f"{shown} is not allowed: {_reason(str(error), plain)}") from None
     if isinstance(result, float) and not math.isfinite(result):
         raise ValueError(f"{_show(value)} is not allowed: a finite number")
     return result
+
+
+def _json_list(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise ValueError("must be a list of tables as JSON") from None
 
 
 def _plain(setting: Setting) -> Any:
@@ -374,10 +452,29 @@ def _cross_check(settings: Settings, file: str, given: Mapping[str, str], proble
         where = given.get("storage.database_url", f"{file}: [storage] database_url")
         # The address is not repeated, as it may have a password.
         problems.append(f"{where}: not allowed: the address of a database starts with postgresql://")
+    _check_signin(settings, file, problems)
     admin = settings.accounts.admin_name
     if not 0 < len(admin.strip()) <= _NAME_LENGTH or not admin.isprintable():
         where = given.get("accounts.admin_name", f"{file}: [accounts] admin_name")
         problems.append(f"{where}: {_show(admin)} is not allowed: a name has 1 to {_NAME_LENGTH} printable characters")
+
+
+def _check_signin(settings: Settings, file: str, problems: list[str]) -> None:
+    """What [signin] and [mail] need to work; values that are secret are not repeated."""
+    github, mail = settings.signin.github, settings.mail
+    if bool(github.client_id) != bool(github.client_secret):
+        problems.append(f"{file}: [signin.github]: client_id and client_secret are given together")
+    names = [oidc.name for oidc in settings.signin.oidc]
+    for oidc in settings.signin.oidc:
+        where = f"{file}: [[signin.oidc]] {_show(oidc.name)}"
+        if not re.fullmatch(r"[a-z0-9-]{1,40}", oidc.name) or oidc.name == "github" or names.count(oidc.name) > 1:
+            problems.append(f"{where}: name: small letters, digits and dashes, each name once, and not 'github'")
+        if fault := address.page_fault(oidc.issuer):
+            problems.append(f"{where}: issuer: {fault}")
+        if not oidc.client_id or not oidc.client_secret:
+            problems.append(f"{where}: client_id and client_secret are both needed")
+    if mail.host and not mail.sender:
+        problems.append(f"{file}: [mail] sender: say which address mail comes from")
 
 
 def read_toml(path: Path, problems: list[str]) -> Table:

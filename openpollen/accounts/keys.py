@@ -22,7 +22,7 @@ from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.ids import KeyType, hash_key, new_id, new_key
 from openpollen.core.money import format_pollen, parse_pollen
 from openpollen.ledger.credit import remaining
-from openpollen.ledger.entries import KeyBudget, Period
+from openpollen.ledger.entries import KeyBudget, Markup, Period
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import api_keys, revisions
 
@@ -31,12 +31,14 @@ _YEAR_SECONDS = 31_536_000
 _START = 10
 _KEYS_OF_A_USER = 1000
 _DEPTH = 8
+_MOST_MARKUP = 500
 _AS_JSON = ("models", "scopes", "redirect_uris", "origins")
 
 
 class Key(Struct, frozen=True):
     """A stored key. ``models`` is ``None`` for all; ``budget_limit`` is nano-pollen, ``None`` for no limit; times are
-    milliseconds."""
+    milliseconds. ``markup``, in thousandths, is what the author of its app takes on top of each price (rule 30): of an app
+    key what it asks for, of a granted one what was agreed to."""
 
     id: str
     user_id: str
@@ -59,6 +61,7 @@ class Key(Struct, frozen=True):
     expires_at: int | None = None
     last_request_at: int | None = None
     enabled: bool = True
+    markup: int = 0
 
     @property
     def app(self) -> bool:
@@ -87,6 +90,7 @@ class NewKey(Struct, frozen=True, kw_only=True):
     origins: Sequence[str] = ()
     created_via: str = "api"
     app_key_id: str | None = None
+    markup: int = 0
 
 
 def create_key(
@@ -127,6 +131,7 @@ def create_key(
         redirect_uris=tuple(wanted.redirect_uris),
         origins=tuple(origin.lower().rstrip("/") for origin in wanted.origins),
         expires_at=None if wanted.expires_in is None else now + wanted.expires_in * 1000,
+        markup=wanted.markup,
     )
     connection.execute(insert(api_keys).values(_columns(key)))
     bump_keys(connection)
@@ -208,7 +213,7 @@ def load_caller(connection: Connection, digest: str) -> Caller | None:
     expiry = min((link.expires_at for link in chain if link.expires_at is not None), default=None)
     if user.banned_at is not None or not all(link.enabled for link in chain):
         return None
-    return _caller(user, key, chain, expiry)
+    return _caller(user, key, chain, expiry, _markup(connection, user, chain))
 
 
 def keys_revision(connection: Connection) -> int:
@@ -216,7 +221,18 @@ def keys_revision(connection: Connection) -> int:
     return connection.execute(select(revisions.c.number).where(revisions.c.name == "keys")).scalar() or 0
 
 
-def _caller(user: User, key: Key, chain: Sequence[Key], expiry: int | None) -> Caller:
+def _markup(connection: Connection, user: User, chain: Sequence[Key]) -> Markup | None:
+    """What the author of the app behind a granted key gets: nothing from himself, and nothing when he is shut out."""
+    granted = next((link for link in chain if link.created_via in CONSENT and link.markup and link.app_key_id), None)
+    if granted is None:
+        return None
+    row = connection.execute(select(api_keys.c.user_id).where(api_keys.c.id == granted.app_key_id)).one_or_none()
+    if row is None or row.user_id == user.id or get_user(connection, row.user_id).banned_at is not None:
+        return None
+    return Markup(row.user_id, granted.markup)
+
+
+def _caller(user: User, key: Key, chain: Sequence[Key], expiry: int | None, markup: Markup | None) -> Caller:
     models: frozenset[str] | None = None
     scopes = frozenset(key.scopes)
     for link in chain:
@@ -237,6 +253,7 @@ def _caller(user: User, key: Key, chain: Sequence[Key], expiry: int | None) -> C
         granted=any(link.created_via in CONSENT for link in chain),
         app=key.app,
         origins=frozenset(key.origins),
+        markup=markup,
     )
 
 
@@ -247,6 +264,8 @@ def _check(wanted: NewKey) -> None:
         raise BadRequest(
             f"expiresIn is 1 to {_YEAR_SECONDS:,} seconds (365 days), or absent for a key that does not expire."
         )
+    if not 0 <= wanted.markup <= _MOST_MARKUP:
+        raise BadRequest(f"A markup is 0 to {_MOST_MARKUP // 10} percent of the price.")
     if wanted.budget_period is not None and wanted.budget is None:
         raise BadRequest("A budget period needs a budget.")
     if wanted.type == "secret" and (wanted.app_url or wanted.redirect_uris or wanted.origins):

@@ -10,7 +10,7 @@ from msgspec import Struct
 from openpollen.accounts.users import User
 from openpollen.core.errors import Forbidden
 from openpollen.core.ids import KeyType
-from openpollen.ledger.entries import KeyBudget
+from openpollen.ledger.entries import KeyBudget, Markup
 
 Scope = Literal["profile", "balance", "usage", "keys"]
 
@@ -26,7 +26,7 @@ class Caller(Struct, frozen=True):
 
     ``chain`` holds the ids of the key and its ancestors, the key first; ``budgets`` those of them that have a limit.
     ``models`` is ``None`` for all and empty for none. ``granted`` is true for a key made through consent, and for its
-    children.
+    children. ``markup`` is what the app's author takes on top of each price.
     """
 
     user: User
@@ -42,6 +42,7 @@ class Caller(Struct, frozen=True):
     granted: bool = False
     app: bool = False
     origins: frozenset[str] = frozenset()
+    markup: Markup | None = None
 
     @property
     def secret(self) -> bool:

@@ -31,7 +31,7 @@ from openpollen.generation.answers import Answers, Repeat
 from openpollen.generation.call import Call, Request, Result
 from openpollen.generation.jobs import VideoJobs
 from openpollen.generation.prompt import Prompts
-from openpollen.generation.service import Pipeline
+from openpollen.generation.service import Pipeline, marked_up
 from openpollen.generation.stream import DONE, ChatStream
 from openpollen.storage.answers import Answer
 
@@ -191,8 +191,8 @@ class Calls:
         admission = self.pipeline.admit(call)
         return {
             "currency": "pollen",
-            "max": format_pollen(admission.bound()),
-            "expected": format_pollen(admission.expected()),
+            "max": format_pollen(marked_up(admission.bound(), call.caller.markup)),
+            "expected": format_pollen(marked_up(admission.expected(), call.caller.markup)),
             "model": admission.served_by.name,
             "units": {name: count for name, count in structs.asdict(admission.most).items() if count},
         }

@@ -305,8 +305,7 @@ class Runner:
             await self._fail(row, held, "The video used something that has no price; nothing was charged.")
             return
         if held.hold.legs or work.order.price.free:
-            _, paid = self._pipeline.charge(work.order, held, outcome.usage, outcome.provider)
-            cost = (await paid).charged
+            cost = (await self._pipeline.charge(work.order, held, outcome.usage, outcome.provider)).charged
         else:
             cost = await self._pipeline.charged(work.order)
         outcome = structs.replace(outcome, cost=format_pollen(cost))

@@ -58,7 +58,14 @@ class VideoJobs:
         }
         caller = call.caller
         hold = HoldRequest(
-            call.id, caller.user.id, 0, caller.budgets, admission.paid_only, max_cost=call.max_cost, durable=True
+            call.id,
+            caller.user.id,
+            0,
+            caller.budgets,
+            admission.paid_only,
+            max_cost=call.max_cost,
+            durable=True,
+            markup=caller.markup,
         )
         work = Work(Order.of(call, admission), structs.replace(request, images=()), hold)
         text = msgspec.json.encode(described).decode()

@@ -47,7 +47,7 @@ from openpollen.generation.order import Order
 from openpollen.generation.upstream import Upstream
 from openpollen.generation.voice import converse, is_spoken
 from openpollen.ledger import pricing
-from openpollen.ledger.entries import Hold, HoldRequest
+from openpollen.ledger.entries import Hold, HoldRequest, Markup
 from openpollen.ledger.wallet import Wallet
 from openpollen.media.sniff import sniff
 from openpollen.providers.adapter import Adapter
@@ -122,6 +122,7 @@ class Pipeline:
             paid_only=admission.paid_only,
             max_cost=call.max_cost,
             durable=durable,
+            markup=call.caller.markup,
         )
         if not admission.free:
             await self._refills.before_call(call.caller.user)
@@ -139,7 +140,7 @@ class Pipeline:
         if request.least is not None and isinstance(call.request, ChatRequest):
             tokens = admission.most.output_tokens
             if hold.amount < request.amount:
-                tokens = min(tokens, self._affordable(hold.amount, admission))
+                tokens = min(tokens, self._affordable(hold.amount, admission, request.markup))
             call.request = structs.replace(call.request, max_tokens=tokens)
         return Held(hold, ticket)
 
@@ -147,13 +148,11 @@ class Pipeline:
         self, call: Call, admission: Admission, held: Held, result: Result, *, partial: bool = False
     ) -> asyncio.Future[Paid]:
         """Charges what was measured and records the request, once; see ``charge``."""
-        order = Order.of(call, admission)
-        result.cost, paid = self.charge(order, held, result.usage, result.provider.name, partial=partial)
-        return paid
+        return self.charge(Order.of(call, admission), held, result.usage, result.provider.name, partial=partial)
 
     def charge(
         self, order: Order, held: Held, usage: Usage, provider: str, *, partial: bool = False
-    ) -> tuple[int, asyncio.Future[Paid]]:
+    ) -> asyncio.Future[Paid]:
         """The price of what was used, charged once: of one above the hold as much as there is. Queued at once; survives
         cancellation. The future is done when the charge is on disk."""
         try:
@@ -166,16 +165,16 @@ class Pipeline:
         self._watch(order.request_id, paid)
         if (ticket := held.ticket) is not None:
             paid.add_done_callback(lambda done: self._leave(ticket, _charged(done)))
-        return bill.total, paid
+        return paid
 
     async def paid(self, held: Held, result: Result, paid: asyncio.Future[Paid]) -> None:
-        """Makes sure of what the result cost. A price above what was held may be charged in part only; and an answer may
-        have to wait until the charge is on disk."""
+        """Notes what the result cost. A price above what was held may be charged in part only, which the ledger says; and
+        an answer may have to wait until the charge is on disk."""
         if self.strict:
             await asyncio.shield(paid)
-        if self.strict or result.cost > held.hold.amount:
+        if held.hold.due is None:
             await asyncio.wait({paid})
-            result.cost = _charged(paid)
+        result.cost = _charged(paid) if held.hold.due is None else held.hold.due
 
     def book(self, order: Order, provider: str, usage: Usage) -> None:
         """Books to the platform what a provider bills for an attempt whose result the caller did not get (rule 28)."""
@@ -316,18 +315,19 @@ class Pipeline:
         chat = call.request
         most = admission.most.output_tokens
         if isinstance(chat, ChatRequest) and call.max_cost is not None:
-            fits = self._affordable(call.max_cost, admission)
+            fits = self._affordable(call.max_cost, admission, request.markup)
             if 0 < fits < most:
                 most = fits
                 call.request = chat = structs.replace(chat, max_tokens=most)
-        amount = admission.bound(most)
+        amount = marked_up(admission.bound(most), request.markup)
         if call.max_cost is not None and amount > call.max_cost:
             # A chat would do with any cap that leaves a token for its answer.
-            raise _beyond_cap(admission.bound(1) if isinstance(chat, ChatRequest) else amount, call.max_cost)
+            least = marked_up(admission.bound(1), request.markup) if isinstance(chat, ChatRequest) else amount
+            raise _beyond_cap(least, call.max_cost)
         ledger = self._settings.ledger
         least = None
         if isinstance(chat, ChatRequest) and chat.max_tokens is None:
-            least = admission.bound(min(most, ledger.short_answer_tokens))
+            least = marked_up(admission.bound(min(most, ledger.short_answer_tokens)), request.markup)
         return structs.replace(
             request,
             amount=amount,
@@ -336,8 +336,10 @@ class Pipeline:
             next_reset=self._tiers.next_reset(call.caller.user.tier),
         )
 
-    def _affordable(self, amount: int, admission: Admission) -> int:
-        return pricing.affordable_tokens(amount, admission.price, admission.most, admission.facts)
+    @staticmethod
+    def _affordable(amount: int, admission: Admission, markup: Markup | None) -> int:
+        price = amount if markup is None else markup.within(amount)
+        return pricing.affordable_tokens(price, admission.price, admission.most, admission.facts)
 
     def _leave(self, ticket: Ticket, cost: int) -> None:
         """Ends a publishable key's call; the task outlives whoever is cancelled."""
@@ -352,6 +354,11 @@ class Pipeline:
                 log.error("%s could not be settled: %s", request_id, fault)
 
         paid.add_done_callback(done)
+
+
+def marked_up(price: int, markup: Markup | None) -> int:
+    """A price with the most that an app's author may take on top of it."""
+    return price if markup is None else markup.most(price)
 
 
 def _charged(paid: asyncio.Future[Paid]) -> int:

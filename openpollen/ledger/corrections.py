@@ -105,7 +105,8 @@ def give_back(connection: Connection, request_id: str) -> None:
 def _outstanding(
     connection: Connection, request_id: str, at: int, charged: int
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """What each account paid for a request and has not got back: buckets of the wallet, budgets of keys."""
+    """What each account paid for a request and has not got back: buckets of the wallet, budgets of keys. What an author
+    got of it is the author's: the platform gives it back."""
     paid: dict[str, int] = {}
     budgets: dict[str, int] = {}
     for row in _charges(connection, request_id, at, charged):
@@ -126,7 +127,7 @@ def _charges(connection: Connection, request_id: str, at: int, charged: int) -> 
     end = connection.execute(_LAST).scalar_one()
     while True:
         found = connection.execute(_CHARGES, {"request": request_id, "first": first, "end": first + rows}).all()
-        whole = sum(row.amount for row in found if row.credit == PLATFORM) == charged
+        whole = sum(row.amount for row in found if row.credit != BUDGETS) == charged
         if whole and found[-1].id + _LEGS < first + rows:
             return found
         if first + rows > end:
@@ -176,7 +177,7 @@ _LAST = text("SELECT COALESCE(MAX(id), 0) FROM transfers")
 _NEXT = text("SELECT id, at FROM transfers WHERE id >= :id ORDER BY id LIMIT 1")
 _CHARGES = text(
     "SELECT id, debit, credit, amount FROM transfers "
-    "WHERE id >= :first AND id < :end AND request_id = :request AND reason = 'charge' ORDER BY id"
+    "WHERE id >= :first AND id < :end AND request_id = :request AND reason IN ('charge', 'markup') ORDER BY id"
 )
 _REFUNDS = text("SELECT debit, credit, amount FROM transfers WHERE request_id = :request AND reason = 'refund'")
 _MOVE = text("UPDATE ledger_accounts SET balance = balance + :amount WHERE id = :id AND balance - held + :amount >= 0")

@@ -54,12 +54,33 @@ class KeyBudget(Struct, frozen=True, gc=False):
         return iso(following.replace(day=1) if self.period == "month" else following)
 
 
+class Markup(Struct, frozen=True):
+    """What the author of an app takes on top of a price (rule 30): ``per_mille`` thousandths of what crypto and pack pay
+    of it, credited to the same bucket of ``author``."""
+
+    author: str
+    per_mille: int
+
+    def on(self, paid: int) -> int:
+        """The share on top of what was paid, rounded half up."""
+        return (paid * self.per_mille + 500) // 1000
+
+    def most(self, price: int) -> int:
+        """A price with the most that may come on top of it."""
+        return price - (-price * self.per_mille // 1000)
+
+    def within(self, amount: int) -> int:
+        """The highest price that is within an amount with what comes on top of it."""
+        return amount * 1000 // (1000 + self.per_mille)
+
+
 class HoldRequest(Struct, frozen=True, gc=False):
     """What a call asks to have held. ``budgets`` are those of the key and all its ancestors.
 
     With ``least``, for a call whose length is open, ``amount`` is only the most: no more than ``share`` of what is
     available is held, but at least ``least``. ``max_cost`` caps what settlement may take. A ``durable`` hold outlives
     its worker: a stored job answers for it. ``next_reset`` is told in a refusal: when the wallet's tier is refilled.
+    ``amount`` has room for the ``markup``.
     """
 
     request_id: str
@@ -72,6 +93,7 @@ class HoldRequest(Struct, frozen=True, gc=False):
     max_cost: int | None = None
     durable: bool = False
     next_reset: str | None = None
+    markup: Markup | None = None
 
 
 class Leg(Struct, frozen=True, gc=False):
@@ -88,7 +110,8 @@ class Hold(Struct, eq=False):
     """Money set aside for one request, until ``settle`` or ``release``. ``amount`` is what is held.
 
     ``epoch`` is the one of the leases that it stands on. A ``stored`` hold stands in the database by itself.
-    ``ended`` is the outcome of the first settlement or release: there is no second one.
+    ``ended`` is the outcome of the first settlement or release: there is no second one. ``due`` is what that charges,
+    where it is certain at once.
     """
 
     request: HoldRequest
@@ -97,6 +120,7 @@ class Hold(Struct, eq=False):
     epoch: int = 0
     stored: bool = False
     ended: asyncio.Future[Paid] | None = None
+    due: int | None = None
 
 
 class Short(Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from openpollen.ledger.entries import BUDGETS, PLATFORM, SHORTFALL, Bucket, Hold, HoldRequest
+from openpollen.ledger.entries import BUDGETS, PLATFORM, SHORTFALL, Bucket, Hold, HoldRequest, wallet_account
 from openpollen.ledger.leases import Move
 from openpollen.ledger.reclaim import reclaim, reclaim_expired
 from openpollen.ledger.statements import LEASE_MS, TransferRow, adjust, ask, later_accounts, select, store_transfers
@@ -26,7 +26,8 @@ _IN_ONE_STATEMENT = 500
 
 class Close(Struct, frozen=True, gc=False):
     """End a hold at a price; ``moves`` belong to leases of ``epoch``, ``stored`` to the request's own rows. ``freed``
-    is a bucket of which some stays unheld with this worker: others look again before they spend a later one."""
+    is a bucket of which some stays unheld with this worker: others look again before they spend a later one. ``share`` is
+    what of the charge an author gets: the last that is taken."""
 
     request: HoldRequest
     price: int
@@ -35,6 +36,7 @@ class Close(Struct, frozen=True, gc=False):
     stored: Sequence[Move] = ()
     row: UsageRow | None = None
     freed: Bucket | None = None
+    share: int = 0
 
 
 class Book(Struct, frozen=True):
@@ -153,6 +155,7 @@ class _Page:
         self._rows: list[tuple[UsageRow, Paid]] = []
         self._held: set[str] = set()
         self._settled: dict[str, Paid] = {}
+        self._earned: list[tuple[str, str, int, int]] = []
         self._freed: set[str] = set()
         self.ring = False
         self.over = 0
@@ -179,7 +182,7 @@ class _Page:
             moves = [*moves, *self._close_stored(entry)]
         if entry.row is None:
             return Paid(0)
-        paid = self._charge(request, entry.price, moves)
+        paid = self._charge(request, entry.price, moves, entry.share)
         self._rows.append((entry.row, paid))
         if entry.stored:
             self._settled[request.request_id] = paid
@@ -207,6 +210,9 @@ class _Page:
             adjust(self.driver, self._worker, _folded(self._leased, self._stored))
             self.ring = self.ring or any(move.returned for move in self._leased)
             self._leased, self._stored = [], []
+        if self._earned:
+            self.driver.executemany(_EARN, self._earned)
+            self._earned = []
         if self._freed:
             self.ring = ask(self.driver, sorted(self._freed), self._worker) or self.ring
             self._freed = set()
@@ -225,22 +231,36 @@ class _Page:
         self.ring = True
         return entry.stored
 
-    def _charge(self, request: HoldRequest, price: int, moves: Sequence[Move]) -> Paid:
+    def _charge(self, request: HoldRequest, price: int, moves: Sequence[Move], share: int) -> Paid:
         if len(moves) > 1 and len({move.account for move in moves}) < len(moves):
             moves = _joined(moves)
         parts: list[tuple[str, int]] = []
         short = price
         for move in moves:
-            if move.charged:
+            amount = move.charged
+            if amount:
                 credit = BUDGETS
                 if move.bucket is not None:
                     credit = PLATFORM
-                    parts.append((move.bucket, move.charged))
-                    short -= move.charged
-                self._move(move.account, credit, move.charged, "charge", request.user_id, request.request_id)
+                    parts.append((move.bucket, amount))
+                    if share and amount > short:
+                        self._mark_up(request, move, amount - short)
+                        amount = short
+                    short -= amount
+                if amount:
+                    self._move(move.account, credit, amount, "charge", request.user_id, request.request_id)
         if short:
             self._move(SHORTFALL, PLATFORM, short, "shortfall", request.user_id, request.request_id)
-        return Paid(price, tuple(parts))
+        return Paid(price, tuple(parts), share if parts else 0)
+
+    def _mark_up(self, request: HoldRequest, move: Move, amount: int) -> None:
+        """Credits what is taken beyond the price to the author's same bucket."""
+        assert request.markup is not None
+        assert move.bucket is not None
+        author = wallet_account(request.markup.author, move.bucket)
+        self._move(move.account, author, amount, "markup", request.user_id, request.request_id)
+        self._earned.append((author, request.markup.author, amount, self.now))
+        self._freed.update(later_accounts(request.markup.author, move.bucket))
 
     def _move(self, debit: str, credit: str, amount: int, reason: str, actor: str, request_id: str) -> None:
         self._transfers.append((self.now, debit, credit, amount, reason, actor, request_id))
@@ -276,6 +296,10 @@ def _folded(leased: Sequence[Move], stored: Sequence[Move]) -> dict[str, list[in
 
 
 _RENEW = "UPDATE ledger_workers SET expires_at = ? WHERE name = ? RETURNING epoch"
+_EARN = (
+    "INSERT INTO ledger_accounts (id, owner, kind, balance, held, opened_at) VALUES (?, ?, 'wallet', ?, 0, ?) "
+    "ON CONFLICT (id) DO UPDATE SET balance = ledger_accounts.balance + excluded.balance"
+)
 _DRAINED = "UPDATE leases SET state = 2 WHERE account_id = ? AND worker = ?"
 _INSERT_HOLD = (
     "INSERT INTO holds (request_id, account_id, amount, worker, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)"

@@ -18,6 +18,7 @@ class Unbooked(Wallet):
         return Hold(request, request.amount)
 
     def settle(self, hold: Hold, actual: int, row: UsageRow) -> asyncio.Future[Paid]:
+        hold.due = actual
         paid: asyncio.Future[Paid] = asyncio.get_running_loop().create_future()
         paid.set_result(Paid(actual, (("pack", actual),)))
         return paid

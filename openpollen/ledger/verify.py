@@ -47,8 +47,14 @@ CHECKS: dict[str, str] = {
     "every usage row says what was charged": """
         SELECT u.request_id, u.charged, COALESCE(c.total, 0) AS transfers FROM usage u LEFT JOIN (
             SELECT request_id, SUM(amount) AS total FROM transfers
-            WHERE reason = 'charge' AND credit = 'platform' GROUP BY request_id) c ON c.request_id = u.request_id
+            WHERE (reason = 'charge' AND credit = 'platform') OR reason = 'markup'
+            GROUP BY request_id) c ON c.request_id = u.request_id
         WHERE u.charged <> COALESCE(c.total, 0)""",
+    "every price was charged or covered, and what was charged above it is an author's": """
+        SELECT u.request_id, u.measured, u.charged, u.shortfall, COALESCE(c.total, 0) AS markup FROM usage u LEFT JOIN (
+            SELECT request_id, SUM(amount) AS total FROM transfers
+            WHERE reason = 'markup' GROUP BY request_id) c ON c.request_id = u.request_id
+        WHERE u.charged + u.shortfall <> u.measured + COALESCE(c.total, 0) OR 2 * COALESCE(c.total, 0) > u.measured + 1""",
     "every usage row says what the platform covered": """
         SELECT u.request_id, u.shortfall, COALESCE(c.total, 0) AS transfers FROM usage u LEFT JOIN (
             SELECT request_id, SUM(amount) AS total FROM transfers
@@ -65,7 +71,8 @@ CHECKS: dict[str, str] = {
             SELECT request_id, SUM(amount) AS total FROM transfers
             WHERE reason = 'refund' AND debit = 'platform' GROUP BY request_id) r
         LEFT JOIN (SELECT request_id, SUM(amount) AS total FROM transfers
-            WHERE reason = 'charge' AND credit = 'platform' GROUP BY request_id) c ON c.request_id = r.request_id
+            WHERE (reason = 'charge' AND credit = 'platform') OR reason = 'markup'
+            GROUP BY request_id) c ON c.request_id = r.request_id
         WHERE c.total IS NULL OR r.total > c.total""",
     "daily sums are the sums of the usage rows": """
         SELECT u.user_id, u.requests, u.cost, d.requests AS daily_requests, d.cost AS daily_cost FROM (

@@ -24,7 +24,7 @@ from sqlalchemy import select
 from openpollen.core.errors import Conflict, GatewayError, ServiceUnavailable
 from openpollen.core.money import MAX_AMOUNT, format_pollen
 from openpollen.ledger import credit, reclaim
-from openpollen.ledger.entries import BUCKETS, Balances, Bucket, Hold, HoldRequest, Leg, Short, wallet_account
+from openpollen.ledger.entries import BUCKETS, Balances, Bucket, Hold, HoldRequest, Leg, Markup, Short, wallet_account
 from openpollen.ledger.journal import Beat, Book, Close, Entry, Fenced, Journal, Pin, Pulse
 from openpollen.ledger.leases import Leases, Move
 from openpollen.ledger.lines import Lines, Waiter
@@ -119,7 +119,8 @@ class Wallet:
         """Ends a hold at the exact price and records the request, once. The future is done when both are on disk.
 
         It is queued at once, so a caller that is cancelled or does not await still pays. A price above the hold is
-        taken from what wallet, budgets and ``max_cost`` still allow; the rest is booked to the platform as shortfall.
+        taken from what wallet, budgets and ``max_cost`` still allow; the rest is booked to the platform as shortfall. An
+        author's markup is taken of what is held, after the price.
         """
         if hold.ended is not None:
             return hold.ended
@@ -127,7 +128,9 @@ class Wallet:
         cap = hold.request.max_cost
         due = actual if cap is None else min(actual, cap)
         if due <= hold.amount:
-            hold.ended = self._close(hold, due, actual, row)
+            share = 0 if hold.request.markup is None else _share(hold, hold.request.markup, due)
+            hold.due = due + share
+            hold.ended = self._close(hold, due + share, actual, row, share=share)
         else:
             task = asyncio.ensure_future(self._settle_beyond(hold, due, actual, row))
             self._tasks.add(task)
@@ -340,9 +343,10 @@ class Wallet:
     # -- the way to the journal -----------------------------------------------------------------------------------------
 
     def _close(
-        self, hold: Hold, due: int, actual: int, row: UsageRow | None, extra: Hold | None = None
+        self, hold: Hold, due: int, actual: int, row: UsageRow | None, extra: Hold | None = None, share: int = 0
     ) -> asyncio.Future[Paid]:
-        """Ends a hold, and what was held on top of it, at ``due``; queues what the ledger must know of it."""
+        """Ends a hold, and what was held on top of it, at ``due``, of which ``share`` is an author's; queues what the
+        ledger must know of it."""
         request, epoch = hold.request, self._leases.epoch
         self._open.discard(request.request_id)
         moves: list[Move] = []
@@ -363,7 +367,7 @@ class Wallet:
         lazy = self._lazy and not waiting
         for move in moves:
             lazy = lazy and not move.returned
-        entry = Close(request, actual, epoch, moves, stored, row, freed)
+        entry = Close(request, actual, epoch, moves, stored, row, freed, share)
         future: asyncio.Future[Any] = self._database.submit(
             self._run, entry, lazy=lazy, must=True, lost=self._unwritten
         )
@@ -421,6 +425,12 @@ class Wallet:
                 reason="ledger_backlog",
                 retry_after=2,
             )
+
+
+def _share(hold: Hold, markup: Markup, price: int) -> int:
+    """The author's part on top of a price: of what crypto and pack pay of it, as far as it is held."""
+    tier = sum(leg.amount for leg in hold.legs if leg.bucket == "tier")
+    return min(markup.on(max(0, price - tier)), hold.amount - price)
 
 
 def _left_over(hold: Hold, paid: int) -> Bucket | None:

@@ -71,6 +71,8 @@ users = Table(
     Column("role", Text, CheckConstraint("role IN ('user', 'admin')"), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("banned_at", BigInteger),
+    Column("email_verified_at", BigInteger),
+    Column("time_zone", Text),
     info=_doc("People. Sign-in identities stand apart; an email address identifies nobody."),
 )
 
@@ -93,6 +95,7 @@ api_keys = Table(
     Column("app_url", Text),
     Column("redirect_uris", Text),
     Column("origins", Text),
+    Column("markup", BigInteger, CheckConstraint("markup BETWEEN 0 AND 500"), nullable=False),
     Column("created_via", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
@@ -111,7 +114,78 @@ login_links = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("used_at", BigInteger),
-    info=_doc("One-time sign-in links, stored hashed."),
+    Column("purpose", Text, CheckConstraint("purpose IN ('sign-in', 'reset', 'verify')"), nullable=False),
+    Column("email", Text),
+    info=_doc("One-time links, stored hashed: to sign in, to set a new password, to verify the address `email`."),
+)
+
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    info=_doc("Passwords as argon2id hashes."),
+)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Index("passkeys_of_user", "user_id"),
+    info=_doc("WebAuthn credentials; `id` is the credential's, base64url."),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Index("identities_of_user", "user_id"),
+    info=_doc("Accounts at GitHub or an OIDC provider that sign a person in. `provider` is `github` or the issuer."),
+)
+
+flows = Table(
+    "flows",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    info=_doc("Steps that wait for a browser to come back, once: passkey challenges, sign-ins at a provider."),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("note", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("uses_left", Integer, CheckConstraint("uses_left >= 0"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    info=_doc("Invitations to sign up, stored hashed. `actor` made it: an account or `cli:<user>`."),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("bucket", Text, primary_key=True),
+    Column("busy_until", BigInteger, nullable=False),
+    info=_doc(
+        "How often somebody tried to sign in lately, for each account and, as a keyed hash, client address. A row whose "
+        "`busy_until` has passed means nothing and goes."
+    ),
 )
 
 audit = Table(
@@ -137,6 +211,9 @@ sessions = Table(
     Column("user_id", Text, ForeignKey("users.id"), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("browser", Text, nullable=False),
+    Column("via", Text, nullable=False),
     Index("sessions_of_user", "user_id"),
     info=_doc("Signed-in browsers; the cookie's value is stored hashed."),
 )
@@ -262,7 +339,7 @@ usage = Table(
     Column("estimated", Integer, nullable=False),
     Column("partial", Integer, nullable=False),
     Column("cached", Integer, nullable=False),
-    CheckConstraint("measured = charged + shortfall", name="price_is_paid_or_booked"),
+    CheckConstraint("measured <= charged + shortfall AND 2 * (charged + shortfall - measured) <= measured + 1", name="price_is_paid_or_booked"),
     Index("usage_of_user", "user_id", "at", "id"),
     Index("usage_of_key", "key_id", "at", "id"),
     info=_doc(

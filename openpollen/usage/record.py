@@ -51,11 +51,12 @@ class UsageRow(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Paid(Struct, frozen=True, gc=False):
-    """How one request was paid: ``parts`` are (bucket, nano-pollen) in spending order; the shortfall is the
-    platform's."""
+    """How one request was paid: ``parts`` are (bucket, nano-pollen) in spending order; ``share`` of it went to an app's
+    author, on top of the price; the shortfall is the platform's."""
 
     measured: int
     parts: tuple[tuple[str, int], ...] = ()
+    share: int = 0
 
     @property
     def charged(self) -> int:
@@ -63,7 +64,7 @@ class Paid(Struct, frozen=True, gc=False):
 
     @property
     def shortfall(self) -> int:
-        return self.measured - self.charged
+        return self.measured + self.share - self.charged
 
     @property
     def meter_source(self) -> str | None:
@@ -112,7 +113,7 @@ def write_rows(driver: Driver, rows: Sequence[tuple[UsageRow, Paid]], now: int) 
                 _encode(row.units).decode(),
                 paid.measured,
                 charged,
-                paid.measured - charged,
+                paid.measured + paid.share - charged,
                 row.response_ms,
                 1 if row.estimated or row.units.estimated else 0,
                 1 if row.partial else 0,

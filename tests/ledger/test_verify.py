@@ -17,6 +17,7 @@ from openpollen.usage.record import UsageRow
 POSITIVE = "every transfer moves a positive amount between two accounts"
 SUMS = "every stored balance is the sum of its transfers"
 HELD = "what is held is the sum of the open leases and stored holds"
+MARKUP = "every price was charged or covered, and what was charged above it is an author's"
 DAILY = "daily sums are the sums of the usage rows"
 
 #: What is done to a sound ledger -> the promise that it breaks. Constraints are off meanwhile: they would stop most of it.
@@ -34,6 +35,7 @@ FAULTS = {
     "UPDATE holds SET request_id = 'done'": "no settled request still holds money",
     "UPDATE usage SET charged = charged - 1, measured = measured - 1": "every usage row says what was charged",
     "UPDATE usage SET shortfall = shortfall + 1, measured = measured + 1": "every usage row says what the platform covered",
+    "UPDATE usage SET measured = measured - 1": MARKUP,
     "DELETE FROM usage": "every charge has its usage row",
     "DELETE FROM usage_terms": "every usage row names its terms",
     "UPDATE transfers SET amount = amount + 1 WHERE credit = 'budgets'": "every key budget paid what the wallet paid",
@@ -103,7 +105,8 @@ def test_every_check_has_a_fault_that_it_finds() -> None:
         "UPDATE ledger_accounts SET balance = -1",
         "UPDATE ledger_accounts SET held = balance + 1",
         "UPDATE transfers SET amount = 0",
-        "UPDATE usage SET charged = charged + 1",
+        "UPDATE usage SET charged = charged - 1",
+        "UPDATE usage SET charged = charged + measured",
     ],
 )
 def test_the_store_itself_refuses_what_must_never_be(ledger: Database, change: str) -> None:

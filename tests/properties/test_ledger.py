@@ -169,8 +169,8 @@ def _max_cost_is_not_kept(patch: pytest.MonkeyPatch) -> None:
 def _the_shortfall_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     real = journal._Page._charge
 
-    def charge(self: Any, request: Any, price: int, moves: Any) -> Any:
-        return real(self, request, sum(move.charged for move in moves if move.bucket is not None), moves)
+    def charge(self: Any, request: Any, price: int, moves: Any, share: int) -> Any:
+        return real(self, request, sum(move.charged for move in moves if move.bucket is not None), moves, share)
 
     patch.setattr(journal._Page, "_charge", charge)
 

@@ -191,7 +191,7 @@ CREATE TABLE usage (
   partial INTEGER NOT NULL,
   cached INTEGER NOT NULL,
   PRIMARY KEY (id),
-  CONSTRAINT price_is_paid_or_booked CHECK (measured = charged + shortfall),
+  CONSTRAINT price_is_paid_or_booked CHECK (measured <= charged + shortfall AND 2 * (charged + shortfall - measured) <= measured + 1),
   UNIQUE (request_id)
 );
 CREATE INDEX usage_of_key ON usage (key_id, at, id);
@@ -234,6 +234,8 @@ CREATE TABLE users (
   role TEXT NOT NULL CHECK (role IN ('user', 'admin')),
   created_at BIGINT NOT NULL,
   banned_at BIGINT,
+  email_verified_at BIGINT,
+  time_zone TEXT,
   PRIMARY KEY (id),
   UNIQUE (name)
 );
@@ -255,6 +257,7 @@ CREATE TABLE api_keys (
   app_url TEXT,
   redirect_uris TEXT,
   origins TEXT,
+  markup BIGINT NOT NULL CHECK (markup BETWEEN 0 AND 500),
   created_via TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   expires_at BIGINT,
@@ -285,8 +288,67 @@ CREATE TABLE login_links (
   created_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL,
   used_at BIGINT,
+  purpose TEXT NOT NULL CHECK (purpose IN ('sign-in', 'reset', 'verify')),
+  email TEXT,
   PRIMARY KEY (hash),
   FOREIGN KEY(user_id) REFERENCES users (id)
+);
+
+CREATE TABLE passwords (
+  user_id TEXT NOT NULL,
+  hash TEXT NOT NULL,
+  changed_at BIGINT NOT NULL,
+  PRIMARY KEY (user_id),
+  FOREIGN KEY(user_id) REFERENCES users (id)
+);
+
+CREATE TABLE passkeys (
+  id TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  public_key {bytes} NOT NULL,
+  sign_count BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  last_used_at BIGINT,
+  PRIMARY KEY (id),
+  FOREIGN KEY(user_id) REFERENCES users (id)
+);
+CREATE INDEX passkeys_of_user ON passkeys (user_id);
+
+CREATE TABLE identities (
+  provider TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  label TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  last_used_at BIGINT,
+  PRIMARY KEY (provider, subject),
+  FOREIGN KEY(user_id) REFERENCES users (id)
+);
+CREATE INDEX identities_of_user ON identities (user_id);
+
+CREATE TABLE flows (
+  hash TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  data TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (hash)
+);
+
+CREATE TABLE invites (
+  hash TEXT NOT NULL,
+  note TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  uses_left INTEGER NOT NULL CHECK (uses_left >= 0),
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (hash)
+);
+
+CREATE TABLE attempts (
+  bucket TEXT NOT NULL,
+  busy_until BIGINT NOT NULL,
+  PRIMARY KEY (bucket)
 );
 
 CREATE TABLE media_refs (
@@ -305,6 +367,9 @@ CREATE TABLE sessions (
   user_id TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL,
+  browser TEXT NOT NULL,
+  via TEXT NOT NULL,
   PRIMARY KEY (hash),
   FOREIGN KEY(user_id) REFERENCES users (id)
 );
