@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from openpollen.accounts.authenticate import Authenticator
 from openpollen.accounts.limiter import Limiter, LimiterSettings
 from openpollen.accounts.tiers import Refills, Tiers
+from openpollen.api import oauth
 from openpollen.api.account import AccountApi
 from openpollen.api.audio import AudioApi
 from openpollen.api.auth import Authentication
@@ -28,6 +29,7 @@ from openpollen.api.estimate import EstimateApi
 from openpollen.api.images import ImagesApi
 from openpollen.api.media import MediaApi
 from openpollen.api.models import ModelsApi
+from openpollen.api.oauth import OAuthApi
 from openpollen.api.routes import Handlers, routes
 from openpollen.api.sources import Sources
 from openpollen.api.system import SystemApi
@@ -62,7 +64,9 @@ from openpollen.storage.database import Connection, Database
 from openpollen.storage.deliveries import Deliveries
 from openpollen.storage.idempotency import Idempotency
 from openpollen.storage.jobs import Jobs
-from openpollen.web import account, pages
+from openpollen.web import account, consent, pages, signin
+from openpollen.web.consent import ConsentPages
+from openpollen.web.desk import open_desk
 
 log = logging.getLogger("openpollen")
 
@@ -181,7 +185,8 @@ class Worker:
         self.repeats = Idempotency(self.database, blobs, name, give_back)
         answers = Answers(self.cache, self.deliveries, self.repeats)
         self.jobs = VideoJobs(Jobs(self.database, name), self.pipeline, prompts, self.store)
-        authentication = Authentication(Authenticator(self.database), settings.server.trusted_proxies)
+        authenticator = Authenticator(self.database)
+        authentication = Authentication(authenticator, settings.server.trusted_proxies)
         self._calls = calls = Calls(authentication, self.pipeline, answers, prompts, self.jobs, generation.max_body)
         sources = Sources(guard, generation.fetch_max_bytes, generation.fetch_timeout_s)
         text, audio = TextApi(calls), AudioApi(calls)
@@ -200,10 +205,15 @@ class Worker:
                 system=system,
             )
         )
-        system.describe(table)
         enter_url = settings.server.enter_url.rstrip("/") or url
+        table += oauth.routes(OAuthApi(authentication, authenticator, self.database, enter_url))
+        system.describe(table)
         table += pages.routes()
-        table += account.routes(account.AccountPages(self.database, enter_url))
+        shared = pages.Pages(self.database, enter_url)
+        self.desk = open_desk(shared, settings, self.client, authentication.address, env)
+        table += signin.routes(self.desk)
+        table += account.routes(shared)
+        table += consent.routes(ConsentPages(shared, authentication, lambda: self.pipeline.registry))
         self.app = Application(table, self, allowed_hosts(settings, url))
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -241,6 +251,7 @@ class Worker:
                 self.deliveries.sweep,
                 self.jobs.sweep,
                 self.limiter.sweep,
+                self.desk.sweep,
                 self.refills.sweep,
             ):
                 try:

@@ -1,4 +1,5 @@
-"""The audit trail: who did what to whom, written in the transaction that does it. Never changed, and without secrets."""
+"""The audit trail: who did what to whom, written in the transaction that does it. Without secrets, and never changed but
+for this: when an account is deleted, the details of its rows go (rule 42)."""
 
 from __future__ import annotations
 
@@ -22,8 +23,22 @@ Action = Literal[
     "user.ban",
     "user.unban",
     "user.login_link",
+    "user.profile",
+    "user.verify",
+    "user.delete",
+    "session.start",
+    "session.end",
+    "password.set",
+    "passkey.add",
+    "passkey.remove",
+    "identity.link",
+    "identity.unlink",
+    "invite.create",
+    "invite.use",
     "key.create",
     "key.revoke",
+    "key.change",
+    "grant.consent",
     "credit.grant",
     "credit.correct",
     "credit.refund",

@@ -8,11 +8,11 @@ key only the hash is stored; a publishable key is public and stays readable.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct, json
-from sqlalchemy import Row, delete, func, insert, select
+from msgspec import Struct, json, structs
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
 from openpollen.accounts import audit
 from openpollen.accounts.permissions import CONSENT, SCOPES, Caller
@@ -21,6 +21,7 @@ from openpollen.core.address import origin_fault, page_fault
 from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.ids import KeyType, hash_key, new_id, new_key
 from openpollen.core.money import format_pollen, parse_pollen
+from openpollen.ledger import credit
 from openpollen.ledger.credit import remaining
 from openpollen.ledger.entries import KeyBudget, Markup, Period
 from openpollen.storage.database import Connection
@@ -38,7 +39,7 @@ _AS_JSON = ("models", "scopes", "redirect_uris", "origins")
 class Key(Struct, frozen=True):
     """A stored key. ``models`` is ``None`` for all; ``budget_limit`` is nano-pollen, ``None`` for no limit; times are
     milliseconds. ``markup``, in thousandths, is what the author of its app takes on top of each price (rule 30): of an app
-    key what it asks for, of a granted one what was agreed to."""
+    key what it asks for, of a granted one what was agreed to. ``devices`` lets devices show the app's name."""
 
     id: str
     user_id: str
@@ -62,6 +63,7 @@ class Key(Struct, frozen=True):
     last_request_at: int | None = None
     enabled: bool = True
     markup: int = 0
+    devices: bool = False
 
     @property
     def app(self) -> bool:
@@ -91,6 +93,7 @@ class NewKey(Struct, frozen=True, kw_only=True):
     created_via: str = "api"
     app_key_id: str | None = None
     markup: int = 0
+    devices: bool = False
 
 
 def create_key(
@@ -132,6 +135,7 @@ def create_key(
         origins=tuple(origin.lower().rstrip("/") for origin in wanted.origins),
         expires_at=None if wanted.expires_in is None else now + wanted.expires_in * 1000,
         markup=wanted.markup,
+        devices=wanted.devices,
     )
     connection.execute(insert(api_keys).values(_columns(key)))
     bump_keys(connection)
@@ -145,6 +149,18 @@ def get_key(connection: Connection, key_id: str) -> Key:
     if row is None:
         raise NotFound("There is no such key.")
     return _key(row)
+
+
+def find_public(connection: Connection, value: str) -> Key | None:
+    """The publishable key of this value; ``None`` when there is none."""
+    row = connection.execute(select(api_keys).where(api_keys.c.public_value == value)).one_or_none()
+    return None if row is None else _key(row)
+
+
+def granted_keys(connection: Connection, user_id: str) -> list[Key]:
+    """The keys that a user granted to apps and devices, the newest first; not what these made of them."""
+    granted = (api_keys.c.user_id == user_id, api_keys.c.created_via.in_(CONSENT), api_keys.c.parent_id.is_(None))
+    return [_key(row) for row in connection.execute(select(api_keys).where(*granted).order_by(api_keys.c.id.desc()))]
 
 
 def chain_of(connection: Connection, key: Key) -> list[Key]:
@@ -176,7 +192,8 @@ def with_remaining(connection: Connection, keys: Sequence[Key]) -> list[tuple[Ke
 def revoke_key(
     connection: Connection, key_id: str, *, caller: Caller | None = None, actor: str | None = None
 ) -> list[str]:
-    """Removes a key and every key below it, and returns their ids. Workers notice within a second.
+    """Removes a key and every key below it, of an app key also those that users granted to the app, and returns their
+    ids. Workers notice within a second.
 
     Raises NotFound for an unknown key and for one that the caller may not reach, BadRequest for the calling key itself.
     """
@@ -191,7 +208,9 @@ def revoke_key(
             raise BadRequest("A key cannot revoke a key above it: it would end with it.", reason="own_key")
     family = [key.id]
     for parent in family:  # grows while children are found
-        family += connection.execute(select(api_keys.c.id).where(api_keys.c.parent_id == parent)).scalars()
+        granted = and_(api_keys.c.app_key_id == parent, api_keys.c.created_via.in_(CONSENT))
+        below = select(api_keys.c.id).where(or_(api_keys.c.parent_id == parent, granted)).order_by(api_keys.c.id)
+        family += [found for found in connection.execute(below).scalars() if found not in family]
     for member in reversed(family):
         connection.execute(delete(api_keys).where(api_keys.c.id == member))
     bump_keys(connection)
@@ -214,6 +233,23 @@ def load_caller(connection: Connection, digest: str) -> Caller | None:
     if user.banned_at is not None or not all(link.enabled for link in chain):
         return None
     return _caller(user, key, chain, expiry, _markup(connection, user, chain))
+
+
+def change_key(connection: Connection, key: Key, changes: Mapping[str, Any], *, actor: str) -> Key:
+    """Changes a key's own limits: any of ``name``, ``models``, ``scopes``, ``budget_limit``, ``budget_period``,
+    ``expires_at``, ``enabled``. Workers notice within a second. What a budget has spent in its period stays spent.
+
+    Raises Conflict while running calls hold what a lower budget takes away: try again in a second."""
+    changed = structs.replace(key, **changes)
+    columns = _columns(changed)
+    connection.execute(
+        update(api_keys).where(api_keys.c.id == key.id).values({name: columns[name] for name in changes})
+    )
+    if changed.budget is not None and changed.budget != key.budget:
+        credit.resize(connection, changed.budget, actor)
+    bump_keys(connection)
+    audit.note(connection, actor, "key.change", key.user_id, key=key.id, changes=sorted(changes))
+    return changed
 
 
 def keys_revision(connection: Connection) -> int:
@@ -327,5 +363,5 @@ def _key(row: Row[Any]) -> Key:
     values = {column.name: getattr(row, column.name) for column in api_keys.columns}
     for name in _AS_JSON:
         values[name] = None if values[name] is None else tuple(json.decode(values[name]))
-    values["enabled"] = bool(values["enabled"])
+    values["enabled"], values["devices"] = bool(values["enabled"]), bool(values["devices"])
     return Key(**values)

@@ -66,7 +66,7 @@ class Limiter:
                 details={"required": format_pollen(amount), "available": most},
             )
         if not self._secret:
-            self._secret = await self._database.write(_address_secret)
+            self._secret = await self._database.write(address_secret)
         hashed = hmac.new(self._secret, address.encode(), hashlib.sha256).hexdigest()[:32]
         ticket = Ticket(key_id, hashed, request_id)
         await self._database.write(lambda connection: self._begin(connection, ticket, amount, int(time.time() * 1000)))
@@ -137,7 +137,8 @@ def _store(connection: Connection, row: Row[Any] | None, ticket: Ticket, **value
         connection.execute(update(limits).where(*here).values(**values))
 
 
-def _address_secret(connection: Connection) -> bytes:
+def address_secret(connection: Connection) -> bytes:
+    """What client addresses are hashed with, made once."""
     made = text("INSERT INTO secrets (name, value) VALUES ('addresses', :value) ON CONFLICT (name) DO NOTHING")
     connection.execute(made, {"value": secrets.token_hex(32)})
     value = connection.execute(select(stored_secrets.c.value).where(stored_secrets.c.name == "addresses")).scalar_one()

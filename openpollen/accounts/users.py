@@ -15,6 +15,7 @@ from openpollen.storage.database import Connection
 from openpollen.storage.schema import users
 
 _NAME_LENGTH = 64
+_EMAIL_LENGTH = 254
 
 
 class User(Struct, frozen=True):
@@ -29,6 +30,13 @@ class User(Struct, frozen=True):
     role: Literal["user", "admin"]
     created_at: int
     banned_at: int | None = None
+    email_verified_at: int | None = None
+    time_zone: str | None = None
+
+    @property
+    def email_verified(self) -> bool:
+        """Whether a mailed link, or a provider's word, showed that the address is theirs."""
+        return self.email is not None and self.email_verified_at is not None
 
 
 def create_user(
@@ -47,11 +55,9 @@ def create_user(
     Raises BadRequest for a name that cannot be one, Conflict for one that is taken."""
     name = name.strip()
     if not 0 < len(name) <= _NAME_LENGTH or not name.isprintable():
-        raise BadRequest(f"A user name has 1 to {_NAME_LENGTH} printable characters.")
-    if email is not None and (
-        email.count("@") != 1 or email.strip("@") != email or not email.isprintable() or " " in email
-    ):
-        raise BadRequest(f"{email[:80]!r} is not an email address.")
+        raise BadRequest(f"A user name has 1 to {_NAME_LENGTH} printable characters.", reason="name")
+    if email is not None:
+        check_email(email)
     if connection.execute(select(users.c.id).where(func.lower(users.c.name) == name.lower())).first():
         raise Conflict(f"A user named {name!r} exists already. Choose another name.", reason="name_taken")
     user = User(new_id("usr"), name, email, github, image, tier, role, int(time.time() * 1000))
@@ -75,6 +81,42 @@ def get_user(connection: Connection, user_id: str) -> User:
     if row is None:
         raise NotFound("There is no such user.")
     return _user(row)
+
+
+def user_to_sign_in(connection: Connection, name_or_email: str) -> User | None:
+    """Whom a typed name or address means: the account of this name, else that which verified the address, else the
+    oldest that claims it."""
+    wanted = name_or_email.strip().lower()
+    row = connection.execute(select(users).where(func.lower(users.c.name) == wanted)).first()
+    if row is None and "@" in wanted:
+        verified_first = (users.c.email_verified_at.is_(None), users.c.created_at)
+        row = connection.execute(
+            select(users).where(func.lower(users.c.email) == wanted).order_by(*verified_first).limit(1)
+        ).first()
+    return None if row is None else _user(row)
+
+
+def set_profile(connection: Connection, user_id: str, *, email: str | None, time_zone: str | None) -> User:
+    """Changes what a person says of themselves. Another address is not verified. Raises BadRequest."""
+    before = get_user(connection, user_id)
+    if email is not None:
+        check_email(email)
+    values: dict[str, Any] = {"email": email, "time_zone": time_zone}
+    if email != before.email:
+        values["email_verified_at"] = None
+    changed = [name for name in ("email", "time_zone") if getattr(before, name) != values[name]]
+    if changed:
+        connection.execute(update(users).where(users.c.id == user_id).values(values))
+        bump_keys(connection)
+        audit.note(connection, user_id, "user.profile", user_id, changed=changed)
+    return get_user(connection, user_id)
+
+
+def check_email(email: str) -> None:
+    """Raises BadRequest for what is no email address."""
+    shaped = email.count("@") == 1 and email.strip("@") == email and len(email) <= _EMAIL_LENGTH
+    if not shaped or not email.isprintable() or any(mark in email for mark in ' ,;<>()[]"\\'):
+        raise BadRequest(f"{email[:80]!r} is not an email address.", reason="email")
 
 
 def list_users(connection: Connection) -> list[User]:

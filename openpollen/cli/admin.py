@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from openpollen.accounts import audit, login, users
+from openpollen.accounts import audit, invites, login, users
 from openpollen.cli import admin_credit, admin_keys, admin_move, admin_users, doctor
 from openpollen.cli.adminrun import common, opened
 from openpollen.core.errors import NotFound
@@ -102,6 +102,21 @@ def login_link(user: str | None, data: Path | None, config: Path | None, as_json
         owner, token = run.write(make)
         url = login.link_url(_base_url(run.settings), token)
         run.show({"user": owner.id, "name": owner.name, "url": url, "expiresIn": login.LIVES_SECONDS}, url)
+
+
+@admin.command("invite")
+@click.option("--uses", type=int, default=1, show_default=True, help="How many accounts it is good for.")
+@click.option("--days", type=int, default=invites.DAYS, show_default=True, help="How long it lives.")
+@click.option("--note", default="", help="Whom it is for; stands in the audit trail.")
+@common
+def invite(uses: int, days: int, note: str, data: Path | None, config: Path | None, as_json: bool) -> None:
+    """Make an invitation: whoever has it can sign up."""
+    with opened(data, config, as_json) as run:
+        code = run.write(
+            lambda connection: invites.create_invite(connection, actor=run.actor, uses=uses, days=days, note=note)
+        )
+        url = invites.invite_url(_base_url(run.settings), code)
+        run.show({"code": code, "url": url, "uses": uses, "expiresIn": days * 86_400}, url)
 
 
 def _first_admin(connection: Connection) -> users.User:

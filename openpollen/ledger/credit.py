@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from msgspec.structs import asdict
 from sqlalchemy import insert, select, text
 
-from openpollen.core.errors import BadRequest
+from openpollen.core.errors import BadRequest, Conflict
 from openpollen.core.money import MAX_POLLEN, NANO
-from openpollen.ledger.entries import BUCKETS, OUTSIDE, Balances, KeyBudget, Transfer, wallet_account
+from openpollen.ledger.entries import BUCKETS, BUDGETS, OUTSIDE, Balances, KeyBudget, Transfer, wallet_account
 from openpollen.ledger.statements import later_accounts
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import ledger_accounts, transfers
@@ -62,6 +62,27 @@ def remaining(connection: Connection, budget: KeyBudget) -> int:
     return budget.limit if row is None else row.balance
 
 
+def resize(connection: Connection, budget: KeyBudget, actor: str) -> None:
+    """Makes a key's budget of its present period as large as it is now said to be; what was spent of it stays spent.
+
+    Raises Conflict while open calls hold what a smaller one takes away: it was recalled, and is free within seconds."""
+    now = int(time.time() * 1000)
+    name = budget.account(now)
+    row = connection.execute(select(ledger_accounts).where(ledger_accounts.c.id == name)).one_or_none()
+    if row is None:
+        return  # it is made when it is first spent from
+    given = connection.execute(_GIVEN, {"name": name}).scalar_one()
+    change = max(budget.limit - given, -row.balance)
+    if change == 0:
+        return
+    if row.balance - row.held + change < 0:
+        connection.execute(_RECALL, {"account": name})
+        raise Conflict("Calls that are running hold part of this budget. Try again in a few seconds.", reason="held")
+    connection.execute(_RESIZE, {"name": name, "change": change})
+    sides = (BUDGETS, name) if change > 0 else (name, BUDGETS)
+    append(connection, [Transfer(*sides, abs(change), "budget", actor)], now)
+
+
 def append(connection: Connection, entries: Sequence[Transfer], now: int) -> None:
     """Appends transfers. Whoever calls this changes the stored balances in the same transaction."""
     connection.execute(insert(transfers), [{"at": now, **asdict(entry)} for entry in entries])
@@ -72,4 +93,9 @@ _CREDIT = text(
     "VALUES (:id, :owner, 'wallet', :amount, 0, :now) "
     "ON CONFLICT (id) DO UPDATE SET balance = ledger_accounts.balance + excluded.balance"
 )
+_GIVEN = text(
+    "SELECT COALESCE(SUM(CASE WHEN credit = :name THEN amount ELSE -amount END), 0) FROM transfers "
+    "WHERE reason = 'budget' AND (credit = :name OR debit = :name)"
+)
+_RESIZE = text("UPDATE ledger_accounts SET balance = balance + :change WHERE id = :name")
 _RECALL = text("UPDATE leases SET state = 1 WHERE account_id = :account AND state = 0")

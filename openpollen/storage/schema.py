@@ -96,6 +96,7 @@ api_keys = Table(
     Column("redirect_uris", Text),
     Column("origins", Text),
     Column("markup", BigInteger, CheckConstraint("markup BETWEEN 0 AND 500"), nullable=False),
+    Column("devices", Integer, nullable=False),
     Column("created_via", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
@@ -177,6 +178,53 @@ invites = Table(
     info=_doc("Invitations to sign up, stored hashed. `actor` made it: an account or `cli:<user>`."),
 )
 
+oauth_codes = Table(
+    "oauth_codes",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("challenge", Text, nullable=False),
+    Column("terms", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Column("key_id", Text),
+    info=_doc(
+        "Authorization codes, stored hashed: one use within 60 seconds. `terms` is the key that the user agreed to."
+    ),
+)
+
+device_codes = Table(
+    "device_codes",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("user_code", Text, nullable=False, unique=True),
+    Column("client_id", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("status", Text, CheckConstraint("status IN ('pending', 'approved', 'denied', 'used')"), nullable=False),
+    Column("user_id", Text),
+    Column("terms", Text),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("pause", BigInteger, nullable=False),
+    Column("polled_at", BigInteger),
+    info=_doc(
+        "Devices that wait for their user (RFC 8628). Both codes are stored hashed; the key is made when it is fetched."
+    ),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("used_at", BigInteger),
+    Index("refresh_tokens_of_key", "key_id"),
+    info=_doc("Refresh tokens, stored hashed: each works once and brings the next. They end with their key."),
+)
+
 attempts = Table(
     "attempts",
     metadata,
@@ -199,8 +247,9 @@ audit = Table(
     Column("details", Text, nullable=False),
     Index("audit_of_subject", "subject", "id"),
     info=_doc(
-        "Who did what to whom: accounts, keys, tiers, credit. Append-only; each row is written in the transaction of what "
-        "it tells. `subject` is the account concerned, `actor` an account, `cli:<user>` or `system`."
+        "Who did what to whom: accounts, keys, tiers, credit. Append-only, but that the details go with a deleted account; "
+        "each row is written in the transaction of what it tells. `subject` is the account concerned, "
+        "`actor` an account, `cli:<user>` or `system`."
     ),
 )
 
@@ -339,7 +388,10 @@ usage = Table(
     Column("estimated", Integer, nullable=False),
     Column("partial", Integer, nullable=False),
     Column("cached", Integer, nullable=False),
-    CheckConstraint("measured <= charged + shortfall AND 2 * (charged + shortfall - measured) <= measured + 1", name="price_is_paid_or_booked"),
+    CheckConstraint(
+        "measured <= charged + shortfall AND 2 * (charged + shortfall - measured) <= measured + 1",
+        name="price_is_paid_or_booked",
+    ),
     Index("usage_of_user", "user_id", "at", "id"),
     Index("usage_of_key", "key_id", "at", "id"),
     info=_doc(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -20,6 +21,8 @@ from openpollen.web.render import render, static_file
 TYPE = "text/html; charset=utf-8"
 _MAX_FORM = 256 * 1024
 _FLASH = "openpollen_flash"
+_NOTE_EVERY_S = 300.0
+_NOTED = 10_000
 
 
 class Viewer(Struct, frozen=True):
@@ -50,6 +53,8 @@ class Pages:
         self.url = url.rstrip("/")
         self.secure = urlsplit(url).scheme == "https"
         self._cookie = "__Host-openpollen" if self.secure else "openpollen"
+        self._flow = f"{self._cookie}-flow"
+        self._noted: dict[str, float] = {}
 
     # -- who ----------------------------------------------------------------------------------------------------------
 
@@ -63,7 +68,20 @@ class Pages:
             return sessions.session_user(connection, value)
 
         user = await self.database.read(look)
-        return None if user is None else Viewer(user, value)
+        if user is None:
+            return None
+        if time.monotonic() - self._noted.get(value, float("-inf")) >= _NOTE_EVERY_S:
+            self._note(value)
+        return Viewer(user, value)
+
+    def _note(self, value: str) -> None:
+        """Writes when a browser was last here; nobody waits for it."""
+        if len(self._noted) >= _NOTED:
+            self._noted.clear()
+        self._noted[value] = time.monotonic()
+        noted = self.database.write(lambda connection: sessions.note_seen(connection, value))
+        # Asking a future for its exception keeps asyncio from reporting it: a lost note matters to nobody.
+        noted.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     async def require(self, exchange: Exchange, *, admin: bool = False) -> Viewer:
         """Who is signed in. Raises SignedOut, which ``page`` answers with the way to sign in; Forbidden for an admin's
@@ -78,6 +96,18 @@ class Pages:
     def session_cookie(self, value: str, seconds: int = sessions.LIVES_SECONDS) -> str:
         """The header value that signs a browser in, or out with no seconds."""
         return f"{self._cookie}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{self._secured}"
+
+    def session_value(self, exchange: Exchange) -> str:
+        """What the browser carries as its session, live or not."""
+        return _cookie(exchange, self._cookie)
+
+    def flow_cookie(self, value: str, seconds: int = 600) -> str:
+        """The header value that lets this browser, and no other, finish what it began at another site."""
+        return f"{self._flow}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{self._secured}"
+
+    def flow_value(self, exchange: Exchange) -> str:
+        """What ``flow_cookie`` left in the browser."""
+        return _cookie(exchange, self._flow)
 
     @property
     def _secured(self) -> str:

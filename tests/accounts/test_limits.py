@@ -8,7 +8,7 @@ import time
 import pytest
 
 from openpollen.accounts.limiter import Limiter, LimiterSettings
-from openpollen.accounts.login import create_link, link_is_live, redeem_link
+from openpollen.accounts.login import Redeemed, create_link, link_is_live, redeem_link
 from openpollen.accounts.tiers import Refills, Tiers
 from openpollen.accounts.users import User, create_user, set_banned
 from openpollen.core.errors import BadRequest, PaymentRequired, RateLimited, Unauthorized
@@ -172,7 +172,7 @@ def test_a_link_signs_in_once_for_ten_minutes_and_is_stored_hashed(database: Dat
     assert len(token) >= 22
     assert token not in everything(database)
     assert database.read_sync(lambda c: link_is_live(c, token))
-    assert database.write_sync(lambda c: redeem_link(c, token)) == user
+    assert database.write_sync(lambda c: redeem_link(c, token)).user == user
     for used in (token, "unknown"):
         assert not database.read_sync(lambda c, used=used: link_is_live(c, used))
         with pytest.raises(Unauthorized):
@@ -199,4 +199,4 @@ def test_two_redemptions_at_once_are_one(database: Database, user: User) -> None
         )
 
     outcomes = asyncio.run(work())
-    assert sum(isinstance(outcome, User) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, Redeemed) for outcome in outcomes) == 1

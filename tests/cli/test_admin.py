@@ -146,7 +146,7 @@ def test_a_login_link_signs_its_user_in(run: Polli, tmp_path: Path) -> None:
         base, _, token = link["url"].rpartition("/")
         assert base == "http://127.0.0.1:4711/login"
         store = database(tmp_path)
-        assert store.write_sync(lambda c, token=token: redeem_link(c, token)).name == name
+        assert store.write_sync(lambda c, token=token: redeem_link(c, token)).user.name == name
         store.close()
 
 

@@ -1,4 +1,4 @@
-"""One browser for all tests of pages."""
+"""One browser for the tests of each module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from playwright.sync_api import Browser
 from tests.web.browser import chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ends with its module: while it runs, no test of the session could run an event loop of its own."""
     with chromium() as running:
         yield running

@@ -1,4 +1,4 @@
-"""A server that people live in: an admin and a user with keys, money, usage, an app and files, for tests and pictures of pages."""
+"""A server that people live in: an admin and a user with keys, money, usage, an app and files."""
 
 from __future__ import annotations
 

@@ -258,6 +258,7 @@ CREATE TABLE api_keys (
   redirect_uris TEXT,
   origins TEXT,
   markup BIGINT NOT NULL CHECK (markup BETWEEN 0 AND 500),
+  devices INTEGER NOT NULL,
   created_via TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   expires_at BIGINT,
@@ -344,6 +345,46 @@ CREATE TABLE invites (
   expires_at BIGINT NOT NULL,
   PRIMARY KEY (hash)
 );
+
+CREATE TABLE oauth_codes (
+  hash TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  client_id TEXT NOT NULL,
+  redirect_uri TEXT NOT NULL,
+  challenge TEXT NOT NULL,
+  terms TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  used_at BIGINT,
+  key_id TEXT,
+  PRIMARY KEY (hash),
+  FOREIGN KEY (user_id) REFERENCES users (id)
+);
+
+CREATE TABLE device_codes (
+  hash TEXT NOT NULL,
+  user_code TEXT NOT NULL,
+  client_id TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('pending', 'approved', 'denied', 'used')),
+  user_id TEXT,
+  terms TEXT,
+  expires_at BIGINT NOT NULL,
+  pause BIGINT NOT NULL,
+  polled_at BIGINT,
+  PRIMARY KEY (hash),
+  UNIQUE (user_code)
+);
+
+CREATE TABLE refresh_tokens (
+  hash TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  client_id TEXT NOT NULL,
+  expires_at BIGINT,
+  used_at BIGINT,
+  PRIMARY KEY (hash)
+);
+
+CREATE INDEX refresh_tokens_of_key ON refresh_tokens (key_id);
 
 CREATE TABLE attempts (
   bucket TEXT NOT NULL,

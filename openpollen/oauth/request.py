@@ -1,0 +1,177 @@
+"""What an app asks a user for: the link of the consent page, in both vocabularies (rules 34 to 36). A link that cannot be
+right raises BadRequest and leads to an error page, never to a redirect."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import urlencode
+
+from msgspec import Struct
+from sqlalchemy import select
+
+from openpollen.accounts.keys import Key, find_public
+from openpollen.accounts.permissions import SCOPES, Scope
+from openpollen.accounts.users import User, get_user
+from openpollen.core.errors import BadRequest
+from openpollen.oauth.redirects import Flow, Target, allowed_unregistered, registered, target
+from openpollen.storage.database import Connection
+from openpollen.storage.schema import users
+
+DAYS, POLLEN = 30, "5"
+MOST_DAYS = 365
+#: Scope words that mean something here; ``generate`` is what every key may do.
+_WORDS = {"generate", "offline_access", "openid", *SCOPES}
+_SAME = (("client_id", "app_key"), ("redirect_uri", "redirect_url"), ("scope", "permissions"))
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+#: Names of models -> canonical names. Raises BadRequest for one that there is not.
+Resolve = Callable[[list[str]], list[str]]
+
+
+class App(Struct, frozen=True):
+    """A registered app and its author, as the consent page shows them."""
+
+    key: Key
+    author: User
+
+
+class Ask(Struct, frozen=True):
+    """A valid request for consent. ``models`` is ``None`` for all; ``budget`` is decimal pollen; ``offline`` asks for
+    refresh tokens. ``place`` is ``None`` for a device."""
+
+    flow: Flow | None
+    app: App | None
+    place: Target | None
+    state: str
+    scopes: tuple[Scope, ...]
+    models: tuple[str, ...] | None
+    budget: str
+    days: int
+    challenge: str
+    offline: bool
+
+    @property
+    def name(self) -> str:
+        """What the key will be called: by its app, or by where it goes."""
+        if self.app is not None:
+            return self.app.key.name
+        return self.place.host if self.place is not None else "Device"
+
+    @property
+    def markup(self) -> int:
+        return self.app.key.markup if self.app is not None else 0
+
+
+def read(connection: Connection, given: Mapping[str, str], resolve: Resolve) -> Ask:
+    """The request that a link makes. Raises BadRequest."""
+    values = _one_vocabulary(given)
+    app = find_app(connection, values["client_id"]) if values.get("client_id") else None
+    place = target(values.get("redirect_uri", ""))
+    kind = values.get("response_type") or ""
+    if kind not in ("", "code"):
+        raise BadRequest(f"response_type {kind[:40]!r} is not known here: leave it out, or send code.")
+    flow: Flow = "code" if kind else "fragment"
+    if app is None and not allowed_unregistered(place):
+        raise BadRequest("Without an app key people are only sent back to https addresses or to their own machine.")
+    if app is not None and not registered(place, _entries(app.key), flow):
+        raise BadRequest(
+            f"{place.url[:200]} is not an address that {app.key.name} has registered. Its author adds it to the app key.",
+            reason="redirect_uri_mismatch",
+        )
+    challenge = values.get("code_challenge", "")
+    if flow == "code":
+        if app is None:
+            raise BadRequest("The code flow needs client_id: the app key (pk_...).")
+        if values.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(challenge):
+            raise BadRequest("The code flow needs PKCE: code_challenge, 43 characters, and code_challenge_method=S256.")
+    words = scope_words(values.get("scope", ""))
+    return Ask(
+        flow,
+        app,
+        place,
+        values.get("state", ""),
+        tuple(scope for scope in SCOPES if scope in words),
+        _models(values.get("models"), resolve),
+        _budget(values.get("budget")),
+        _days(values.get("expiry")),
+        challenge,
+        "offline_access" in words,
+    )
+
+
+def of_device(connection: Connection, client_id: str, scope: str) -> Ask:
+    """What a device asks for. Any client id is accepted (rule 38); a name is shown only of an app that lets devices in."""
+    app = find_app(connection, client_id, missing=True) if client_id else None
+    if app is not None and not app.key.devices:
+        app = None
+    words = scope_words(scope)
+    scopes: tuple[Scope, ...] = tuple(scope for scope in SCOPES if scope in words)
+    return Ask(None, app, None, "", scopes, None, POLLEN, DAYS, "", "offline_access" in words)
+
+
+def find_app(connection: Connection, client_id: str, *, missing: bool = False) -> App | None:
+    """A live app key and its author. Raises BadRequest for one that is not there, unless it may be ``missing``."""
+    key = find_public(connection, client_id)
+    if key is not None and key.app and key.enabled:
+        author = get_user(connection, key.user_id)
+        if author.banned_at is None:
+            return App(key, author)
+    if missing:
+        return None
+    raise BadRequest("This app key is unknown or was revoked. The app's author makes a new one.", reason="client_id")
+
+
+def scope_words(text: str) -> set[str]:
+    """The scope words that mean something here; others are dropped. Blanks or commas stand between them."""
+    words = {word.removeprefix("account:") for word in re.split(r"[\s,]+", text)}
+    return words & _WORDS
+
+
+def link(given: Mapping[str, str]) -> str:
+    """The address of the consent page for a request."""
+    return f"/authorize?{urlencode(given)}"
+
+
+def names_of(connection: Connection, user_ids: list[str]) -> dict[str, str]:
+    """The names of users."""
+    rows = connection.execute(select(users.c.id, users.c.name).where(users.c.id.in_(user_ids)))
+    return {row.id: row.name for row in rows}
+
+
+def _one_vocabulary(given: Mapping[str, str]) -> dict[str, str]:
+    values = dict(given)
+    for name, other in _SAME:
+        first, second = values.get(name, ""), values.get(other, "")
+        if first and second and first != second:
+            raise BadRequest(f"{name} and {other} mean the same and differ; send one of them.")
+        values[name] = first or second
+    return values
+
+
+def _entries(key: Key) -> list[str]:
+    return [*key.redirect_uris, *([key.app_url] if key.app_url else [])]
+
+
+def _models(text: str | None, resolve: Resolve) -> tuple[str, ...] | None:
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    if len(names) > 200:
+        raise BadRequest("models: at most 200 names.")
+    return tuple(dict.fromkeys(resolve(names))) if names else None
+
+
+def _budget(text: str | None) -> str:
+    if text is None or text == "":
+        return POLLEN
+    if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,9})?", text):
+        raise BadRequest(f"budget: {text[:40]!r} is not a plain decimal number of pollen.")
+    return text
+
+
+def _days(text: str | None) -> int:
+    if text is None or text == "":
+        return DAYS
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) or not 0 < math.ceil(float(text)) <= MOST_DAYS:
+        raise BadRequest(f"expiry: {text[:40]!r} is not a number of days from 1 to {MOST_DAYS}.")
+    return math.ceil(float(text))

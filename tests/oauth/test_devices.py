@@ -1,0 +1,137 @@
+"""Devices: a code on one screen, the decision on another, one key (RFC 8628)."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from oauthlib.oauth2 import DeviceClient
+
+from tests.gateway import Account, Gateway, Reply
+from tests.labconfig import ANSWER
+from tests.oauth.people import App, Person, endpoint, filled
+
+JSON = {"content-type": "application/json"}
+GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+def begin(server: Gateway, **fields: str) -> dict[str, str]:
+    reply = server.request("POST", "/api/device/code", body=json.dumps(fields).encode(), headers=JSON)
+    assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
+    return reply.json
+
+
+def poll(server: Gateway, device_code: str, **more: str) -> Reply:
+    return endpoint(server, "/api/device/token", {"device_code": device_code} | more)
+
+
+def decide(user: Person, code: str, decision: str = "allow", **changes: str) -> Reply:
+    page = user.get("/device")
+    asked = user.post("/device", filled(page, {"user_code": code}))
+    assert asked.status == 200, asked.text
+    return user.post("/device", [*filled(asked, changes), ("decision", decision)])
+
+
+def test_the_device_gets_its_key_when_its_user_agrees(server: Gateway, user: Person) -> None:
+    begun = begin(server, client_id="whatever", scope="generate usage")
+    assert begun["verification_uri"] == f"{server.url}/device"
+    assert begun["verification_uri_complete"].startswith(f"{server.url}/device?user_code=")
+    assert (begun["expires_in"], begun["interval"]) == (1800, 5)
+    first = poll(server, begun["device_code"])
+    assert (first.status, first.json["error"]) == (400, "authorization_pending")
+    assert poll(server, begun["device_code"]).json["error"] == "slow_down"
+    assert "is connected" in decide(user, begun["user_code"].lower().replace("-", " "), budget="2").text
+    made = poll(server, begun["device_code"])
+    assert (made.json["token_type"], made.json["scope"]) == ("bearer", "generate usage")
+    key = Account(server, "", made.json["access_token"], "")
+    assert key.get("/api/account/key").json["pollenBudget"] == 2
+    assert key.chat("lab-chat").cost == ANSWER
+    assert poll(server, begun["device_code"]).json["error"] == "invalid_grant"
+
+
+def test_no_is_no(server: Gateway, user: Person) -> None:
+    begun = begin(server)
+    assert "turned away" in decide(user, begun["user_code"], "deny").text
+    assert poll(server, begun["device_code"]).json["error"] == "access_denied"
+
+
+def test_a_code_is_decided_once(server: Gateway, user: Person) -> None:
+    begun = begin(server)
+    other = Person.new(server)
+    mine = user.post("/device", filled(user.get("/device"), {"user_code": begun["user_code"]}))
+    theirs = other.post("/device", filled(other.get("/device"), {"user_code": begun["user_code"]}))
+    assert "is connected" in user.post("/device", [*filled(mine, {}), ("decision", "allow")]).text
+    late = other.post("/device", [*filled(theirs, {}), ("decision", "allow")])
+    assert (late.status, "No device waits" in late.text) == (422, True)
+    key = Account(server, "", poll(server, begun["device_code"]).json["access_token"], "")
+    assert key.get("/api/device/userinfo").json["sub"] == user.account.id
+
+
+def test_twenty_polls_at_once_are_one_key(server: Gateway, user: Person) -> None:
+    begun = begin(server)
+    decide(user, begun["user_code"])
+    with ThreadPoolExecutor(20) as pool:
+        replies = list(pool.map(lambda _: poll(server, begun["device_code"]), range(20)))
+    assert sorted(reply.status for reply in replies) == [200] + [400] * 19
+
+
+def test_the_page_names_an_app_only_where_its_author_lets_devices_in(server: Gateway, user: Person, app: App) -> None:
+    begun = begin(server, client_id=app.key)
+    page = user.post("/device", filled(user.get("/device"), {"user_code": begun["user_code"]}))
+    assert "Another device asks" in page.text
+    assert begun["user_code"] in page.text
+    assert "Garden notes" not in page.text
+
+
+def test_guesses_are_limited_and_nobody_signed_out_may_guess(server: Gateway) -> None:
+    guesser = Person.new(server)
+    assert server.request("GET", "/device?user_code=BCDF-GHJK").status == 303
+    statuses = [
+        guesser.post("/device", filled(guesser.get("/device"), {"user_code": f"BCDFGHJ{letter}"})).status
+        for letter in "BCDFGHJKLMNPQ"
+    ]
+    assert statuses[0] == 422
+    assert statuses[-1] == 429
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [({}, "invalid_request"), ({"device_code": "x"}, "invalid_grant"), ({"device_code": ""}, "invalid_request")],
+)
+def test_what_is_no_poll(server: Gateway, fields: dict[str, str], error: str) -> None:
+    assert endpoint(server, "/api/device/token", fields).json["error"] == error
+    assert endpoint(server, "/api/oauth/token", fields | {"grant_type": GRANT}).json["error"] == error
+
+
+def test_another_client_cannot_fetch_it(server: Gateway, user: Person) -> None:
+    begun = begin(server, client_id="tv")
+    decide(user, begun["user_code"])
+    assert poll(server, begun["device_code"], client_id="radio").json["error"] == "invalid_client"
+    assert poll(server, begun["device_code"], client_id="tv").status == 200
+
+
+def test_oauthlib_completes_the_device_flow(server: Gateway, user: Person) -> None:
+    client = DeviceClient("tv", scope=["generate"])
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    begun = server.request("POST", "/api/device/code", body=b"client_id=tv&scope=generate", headers=form).json
+    decide(user, begun["user_code"])
+    body = client.prepare_request_body(begun["device_code"])
+    reply = server.request("POST", "/api/oauth/token", body=body.encode(), headers=form)
+    token = client.parse_request_body_response(reply.text)
+    assert Account(server, "", token["access_token"], "").chat("lab-chat").status == 200
+
+
+def test_an_expired_code_is_told(server: Gateway, user: Person, tmp_path: Path) -> None:
+    from tests.faults.books import query
+
+    begun = begin(server)
+    query(server, "SELECT 1")
+    import sqlite3
+
+    with sqlite3.connect(server.data / "openpollen.db") as database:
+        database.execute("UPDATE device_codes SET expires_at = 1 WHERE status = 'pending'")
+    assert poll(server, begun["device_code"]).json["error"] == "expired_token"
+    page = user.post("/device", filled(user.get("/device"), {"user_code": begun["user_code"]}))
+    assert (page.status, "No device waits" in page.text) == (422, True)
