@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import socket
+import tempfile
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import partial
@@ -30,6 +31,7 @@ from openpollen.api.images import ImagesApi
 from openpollen.api.media import MediaApi
 from openpollen.api.models import ModelsApi
 from openpollen.api.oauth import OAuthApi
+from openpollen.api.route import Route as RouteLine
 from openpollen.api.routes import Handlers, routes
 from openpollen.api.sources import Sources
 from openpollen.api.system import SystemApi
@@ -48,6 +50,7 @@ from openpollen.generation.prompt import Prompts
 from openpollen.generation.service import Pipeline
 from openpollen.generation.upstream import Upstream
 from openpollen.ledger.corrections import give_back
+from openpollen.ledger.spill import Spill
 from openpollen.ledger.unbooked import WARNING, Unbooked
 from openpollen.ledger.wallet import Wallet
 from openpollen.media.sniff import sniff
@@ -146,6 +149,7 @@ class Worker:
             hold_wait=ledger.hold_wait,
             intent=ledger.durability == "intent",
             strict=ledger.durability == "strict",
+            spill=Spill(settings.data, name),
             backlog=ledger.backlog,
             ring=partial(self.bell.ring, _LEDGER),
         )
@@ -214,6 +218,7 @@ class Worker:
         table += signin.routes(self.desk)
         table += account.routes(shared)
         table += consent.routes(ConsentPages(shared, authentication, lambda: self.pipeline.registry))
+        self.routes = tuple(table)
         self.app = Application(table, self, allowed_hosts(settings, url))
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -244,6 +249,7 @@ class Worker:
     async def _sweep(self) -> None:
         while True:
             for tidy in (
+                self.wallet.recover,
                 self.wallet.sweep,
                 self.store.sweep,
                 self.cache.sweep,
@@ -310,6 +316,16 @@ def build_worker(config: Path | None, env: Mapping[str, str], url: str, override
     """A worker from its configuration file and environment. Raises ConfigError with every fault."""
     settings, catalog = read_configuration(config, env, overrides)
     return Worker(settings, catalog, env, url)
+
+
+def every_route() -> tuple[RouteLine, ...]:
+    """Every path that is served, for the documents: of a worker over an empty folder, which is never started."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings, catalog = load(None, {}, {"data": folder}, lambda _: [])
+        worker = Worker(settings, catalog, {}, "http://localhost")
+        worker.database.close()
+        worker.bell.close()
+        return worker.routes
 
 
 def _one(connection: Connection) -> int:

@@ -6,21 +6,20 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 import openpollen
 from openpollen.api.route import Route
-from openpollen.api.routes import Handlers, routes
+from openpollen.app import every_route
 from openpollen.core import errors
 from openpollen.ledger.entries import Short
 from openpollen.providers import failures
-from openpollen.web import account as pages
 
 _ROUTES_HEAD = """# Routes
 
-Written by `make docs` from `openpollen/api/routes.py`. Paths in one cell are the same endpoint. A key comes as
+Written by `make docs` from the routes that are served. Paths in one cell are the same endpoint. A key comes as
 `Authorization: Bearer KEY` or `?key=KEY`; "optional" means that a key narrows what is shown. Every answer carries
 `X-Request-Id`; the running server shows the same as `/openapi.json` and as a page at `/docs`.
 """
@@ -69,22 +68,17 @@ _MEANING = {
 }
 
 
-def all_routes() -> tuple[Route, ...]:
-    """Every route, its handler the plain function of its class: nothing of the program is started."""
-    return (*routes(Handlers(**get_type_hints(Handlers))), *pages.routes(cast(Any, pages.AccountPages)))
-
-
 def routes_page() -> str:
     """The page of routes, in Markdown."""
-    table = all_routes()
+    table = every_route()
     parts = [_ROUTES_HEAD]
-    for tag in dict.fromkeys(route.tag or "Pages" for route in table):
+    for tag in dict.fromkeys(route.tag for route in table):
         parts += [
             f"## {tag}\n",
             "| Method | Path | Who | Parameters | Answers | |",
             "| --- | --- | --- | --- | --- | --- |",
         ]
-        parts += [_route_row(route) for route in table if (route.tag or "Pages") == tag]
+        parts += [_route_row(route) for route in table if route.tag == tag]
         parts.append("")
     parts.append(_PARAMETERS_HEAD)
     for spec in dict.fromkeys(route.spec for route in table if route.spec):
@@ -99,13 +93,17 @@ def plain_path(path: str) -> str:
 
 def _route_row(route: Route) -> str:
     paths = "<br>".join(f"`{plain_path(path)}`" for path in route.paths)
-    who = {"open": "anyone", "optional": "key optional"}.get(route.access, route.access) if route.tag else "a browser"
+    who = (
+        {"open": "anyone", "optional": "key optional"}.get(route.access, route.access)
+        if route.tag != "Pages"
+        else "a browser"
+    )
     if route.scope:
         who += f" with `{route.scope}`"
     spec = f"[{_title(route.spec)}](#{_title(route.spec).lower()})" if route.spec else ""
     if route.body:
         spec = f"{spec} as {' or '.join(f'`{kind}`' for kind in route.body)}".strip()
-    answers = f"`{route.answers}`" if route.tag else "a page"
+    answers = f"`{route.answers}`" if route.tag != "Pages" else "a page"
     cells = (", ".join(route.methods), paths, who, spec, answers, route.summary)
     return "| " + " | ".join(cells) + " |"
 

@@ -6,7 +6,7 @@ import time
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import Row, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, func, insert, or_, select, text, update
 
 from openpollen.accounts import audit
 from openpollen.core.errors import BadRequest, Conflict, NotFound
@@ -58,7 +58,7 @@ def create_user(
         raise BadRequest(f"A user name has 1 to {_NAME_LENGTH} printable characters.", reason="name")
     if email is not None:
         check_email(email)
-    if connection.execute(select(users.c.id).where(func.lower(users.c.name) == name.lower())).first():
+    if connection.execute(select(users.c.id).where(_named(name))).first():
         raise Conflict(f"A user named {name!r} exists already. Choose another name.", reason="name_taken")
     user = User(new_id("usr"), name, email, github, image, tier, role, int(time.time() * 1000))
     connection.execute(insert(users).values({column.name: getattr(user, column.name) for column in users.columns}))
@@ -68,8 +68,8 @@ def create_user(
 
 def find_user(connection: Connection, name_or_id: str) -> User:
     """The user of this id or name, the id first. Raises NotFound."""
-    by_either = or_(users.c.id == name_or_id, func.lower(users.c.name) == name_or_id.lower())
-    rows = connection.execute(select(users).where(by_either)).all()
+    by_either = or_(users.c.id == name_or_id, _named(name_or_id))
+    rows = connection.execute(select(users).where(by_either).order_by(users.c.name != name_or_id)).all()
     if not rows:
         raise NotFound(f"There is no user {name_or_id!r}. `polli admin user list` shows all.")
     return _user(min(rows, key=lambda row: row.id != name_or_id))
@@ -86,8 +86,9 @@ def get_user(connection: Connection, user_id: str) -> User:
 def user_to_sign_in(connection: Connection, name_or_email: str) -> User | None:
     """Whom a typed name or address means: the account of this name, else that which verified the address, else the
     oldest that claims it."""
-    wanted = name_or_email.strip().lower()
-    row = connection.execute(select(users).where(func.lower(users.c.name) == wanted)).first()
+    exact = name_or_email.strip()
+    wanted = exact.lower()
+    row = connection.execute(select(users).where(_named(exact)).order_by(users.c.name != exact).limit(1)).first()
     if row is None and "@" in wanted:
         verified_first = (users.c.email_verified_at.is_(None), users.c.created_at)
         row = connection.execute(
@@ -156,6 +157,11 @@ def bump_keys(connection: Connection) -> None:
             "ON CONFLICT (name) DO UPDATE SET number = revisions.number + 1"
         )
     )
+
+
+def _named(name: str) -> ColumnElement[bool]:
+    """Of this name, in any case; SQLite knows the case of ASCII letters only."""
+    return or_(users.c.name == name, func.lower(users.c.name) == name.lower())
 
 
 def _user(row: Row[Any]) -> User:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: Seconds beyond ``drain_s`` after which a worker is killed, and the engine host after it.
-WORKER_GRACE_S, ENGINE_GRACE_S = 3.0, 1.0
+WORKER_GRACE_S, ENGINE_GRACE_S = 4.5, 0.5
 READY_S = 60.0
 #: glibc keeps what large bodies needed unless told otherwise: few arenas, and free memory above 1 MB goes back.
 _FRUGAL = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1048576", "MALLOC_MMAP_THRESHOLD_": "262144"}

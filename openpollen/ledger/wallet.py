@@ -16,6 +16,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from msgspec import structs
@@ -28,6 +29,7 @@ from openpollen.ledger.entries import BUCKETS, Balances, Bucket, Hold, HoldReque
 from openpollen.ledger.journal import Beat, Book, Close, Entry, Fenced, Journal, Pin, Pulse
 from openpollen.ledger.leases import Leases, Move
 from openpollen.ledger.lines import Lines, Waiter
+from openpollen.ledger.spill import Spill, Unwritten
 from openpollen.ledger.statements import LEASE_MS
 from openpollen.ledger.take import Rejoined, Take, Taken, Unclaim, Wait
 from openpollen.storage.database import Connection, Database
@@ -52,6 +54,7 @@ class Wallet:
 
     ``hold_wait`` is how long a call waits for money that other calls hold, in seconds. With ``intent`` every hold is
     on disk before it is given. ``backlog`` is how many charges may wait to be written. ``ring`` wakes other workers.
+    ``spill`` keeps what could not be written before the end.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Wallet:
         backlog: int = 10_000,
         ring: Callable[[], None] | None = None,
         leases: Leases | None = None,
+        spill: Spill | None = None,
     ) -> None:
         self._database = database
         self._worker = worker
@@ -74,6 +78,7 @@ class Wallet:
         self._backlog = backlog
         self._ring = ring
         self._leases = leases or Leases()
+        self._spill = spill
         self._journal = Journal(worker)
         self._run = self._journal.run
         self._lines = Lines(self._leases.hold, self._ask, self.release)
@@ -194,8 +199,27 @@ class Wallet:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._leases.epoch:
-            await self._leave()
+        troubled = self._database.congested(self._backlog, _OLDEST_SECONDS)
+        if self._leases.epoch and not troubled:  # else time is short, and the next start gives the leases back
+            try:
+                await self._leave()
+            except GatewayError as fault:
+                log.warning("what was leased is given back later: %s", fault.message)
+
+    async def recover(self) -> int:
+        """Charges what an earlier process could not write before it had to stop, and returns how much that was."""
+        if self._spill is None:
+            return 0
+        self._spill.prepare()
+        done = 0
+        for kept in self._spill.take():
+            if not await self._database.read(partial(_settled, request_id=kept.request.request_id)):
+                hold = Hold(structs.replace(kept.request, amount=0, durable=False))
+                await self.settle(hold, kept.price, kept.row)
+                done += 1
+        if done:
+            log.warning("%d charges were written that could not be before the last stop", done)
+        return done
 
     async def beat(self) -> None:
         """One heartbeat: renews the leases, gives back idle ones and those that others recall."""
@@ -392,9 +416,14 @@ class Wallet:
         return await self._close(hold, due, actual, row, extra)
 
     def _unwritten(self, entry: Close, error: Exception) -> None:
-        """A settlement that the database refused for good: nobody is charged, what was held is free again, and the
-        platform bears the price."""
+        """A settlement that was not written. One that the database refused: nobody is charged, what was held is free again,
+        and the platform bears the price. One that could not be written before the end is kept for the next start."""
         request = entry.request
+        if isinstance(error, ServiceUnavailable) and entry.row is not None and self._spill is not None:
+            if not request.durable:  # else its stored job settles
+                at = entry.row.at or int(time.time() * 1000)
+                self._spill.keep(Unwritten(request, entry.price, structs.replace(entry.row, at=at)))
+            return
         log.critical("%s: %s pollen could not be charged: %s", request.request_id, format_pollen(entry.price), error)
         if entry.epoch == self._leases.epoch:
             self._owed += self._leases.restore(entry.moves)
@@ -425,6 +454,10 @@ class Wallet:
                 reason="ledger_backlog",
                 retry_after=2,
             )
+
+
+def _settled(connection: Connection, request_id: str) -> bool:
+    return connection.execute(select(usage.c.id).where(usage.c.request_id == request_id)).first() is not None
 
 
 def _share(hold: Hold, markup: Markup, price: int) -> int:

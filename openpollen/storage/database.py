@@ -53,7 +53,7 @@ class Database:
         self._writer = Writer(dialect, commit_gap=commit_gap)
 
     @classmethod
-    def open(cls, folder: Path, url: str = "", *, commit_gap: float = 0.004, busy_seconds: float = 5.0) -> Database:
+    def open(cls, folder: Path, url: str = "", *, commit_gap: float = 0.004, busy_seconds: float = 2.0) -> Database:
         """Opens the database of a data folder, or the PostgreSQL at ``url``, making folder, file and tables where they
         are missing. ``busy_seconds`` is how long a write waits for other processes.
 

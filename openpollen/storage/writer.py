@@ -26,7 +26,7 @@ _LAZY_GAP = 0.005
 _FEW = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 #: How long what must not be lost is still tried when the writer is stopped, in seconds.
-_LAST_TRIES = 5.0
+_LAST_TRIES = 1.0
 
 
 class Job(Struct, eq=False):

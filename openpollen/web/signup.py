@@ -51,7 +51,11 @@ class SignupPages:
         faults: dict[str, str] = {}
         if code and not await self._database.read(lambda connection: invites.invite_is_live(connection, code)):
             faults["invite"] = "This invitation is unknown, used up or over. Ask for a new one."
-        values = {"invite": code, "name": newcomer.label if newcomer else "", "next": exchange.query.get("next", "")}
+        values = {
+            "invite": code,
+            "name": newcomer.label.partition("@")[0] if newcomer else "",
+            "next": exchange.query.get("next", ""),
+        }
         await self._show(exchange, values, faults, newcomer)
 
     async def sign_up(self, exchange: Exchange) -> None:

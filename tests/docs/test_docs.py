@@ -11,13 +11,12 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import get_type_hints
 
 import click
 import pytest
 
 from openpollen.api.route import Route
-from openpollen.api.routes import Handlers, routes
+from openpollen.app import every_route
 from openpollen.catalog.load import load, load_catalog
 from openpollen.cli.main import polli
 from openpollen.core.errors import GatewayError
@@ -57,7 +56,7 @@ def shell_lines() -> Iterator[tuple[str, list[str]]]:
 
 @cache
 def all_routes() -> tuple[Route, ...]:
-    return routes(Handlers(**get_type_hints(Handlers)))
+    return every_route()
 
 
 # -- pages written from code ---------------------------------------------------------------------------------------------

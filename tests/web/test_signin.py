@@ -93,6 +93,13 @@ def test_a_wrong_field_is_told_beside_it_and_nothing_typed_is_lost(
     assert sent["password"] not in page.text
 
 
+def test_a_name_in_any_script_signs_in_again(server: Gateway) -> None:
+    for name in ("Änne", "Ольга", "李 雷"):
+        member(server, name)
+        assert Visitor(server).sign_in(name).status == 303
+        assert Visitor(server).sign_up(name).status == 409
+
+
 def test_markup_in_a_name_stays_text(visitor: Visitor) -> None:
     visitor.sign_up("<b>bold</b>")
     page = visitor.get("/me/account").text

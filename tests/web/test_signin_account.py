@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 
 from tests.gateway import Gateway, eventually, form
 from tests.web.visitor import PASSWORD, SETTINGS, Visitor
@@ -90,6 +91,19 @@ def test_a_new_password_needs_the_old_one_and_signs_other_browsers_out(server: G
     assert here.cookies["openpollen"] != before
     assert (here.signed_in, other.signed_in) == (True, False)
     assert (Visitor(server).sign_in("changer").status, Visitor(server).sign_in("changer", new).status) == (401, 303)
+
+
+def test_a_hash_made_with_older_parameters_is_made_anew_at_the_next_sign_in(server: Gateway) -> None:
+    member(server, "veteran")
+    user = server.admin("user", "show", "veteran")["id"]
+    old = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+    run_sql(server, f"UPDATE passwords SET hash = '{old}' WHERE user_id = '{user}'")
+    assert Visitor(server).sign_in("veteran", "a wrong guess").status == 401
+    assert run_sql(server, f"SELECT hash FROM passwords WHERE user_id = '{user}'") == [(old,)]
+    assert Visitor(server).sign_in("veteran").status == 303
+    ((new,),) = run_sql(server, f"SELECT hash FROM passwords WHERE user_id = '{user}'")
+    assert new.startswith("$argon2id$v=19$m=47104,t=2,p=1$")
+    assert Visitor(server).sign_in("veteran").status == 303
 
 
 def test_the_old_password_cannot_be_guessed_on_the_page_either(server: Gateway) -> None:
