@@ -67,9 +67,10 @@ from openpollen.storage.database import Connection, Database
 from openpollen.storage.deliveries import Deliveries
 from openpollen.storage.idempotency import Idempotency
 from openpollen.storage.jobs import Jobs
-from openpollen.web import account, consent, pages, signin
+from openpollen.web import consent, home, pages, signin
 from openpollen.web.consent import ConsentPages
 from openpollen.web.desk import open_desk
+from openpollen.web.home import HomePages
 
 log = logging.getLogger("openpollen")
 
@@ -216,7 +217,7 @@ class Worker:
         shared = pages.Pages(self.database, enter_url)
         self.desk = open_desk(shared, settings, self.client, authentication.address, env)
         table += signin.routes(self.desk)
-        table += account.routes(shared)
+        table += home.routes(HomePages(shared, authentication, tiers))
         table += consent.routes(ConsentPages(shared, authentication, lambda: self.pipeline.registry))
         self.routes = tuple(table)
         self.app = Application(table, self, allowed_hosts(settings, url))

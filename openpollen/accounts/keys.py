@@ -7,8 +7,9 @@ key only the hash is stored; a publishable key is public and stays readable.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, json, structs
@@ -24,7 +25,7 @@ from openpollen.core.money import format_pollen, parse_pollen
 from openpollen.ledger import credit
 from openpollen.ledger.credit import remaining
 from openpollen.ledger.entries import KeyBudget, Markup, Period
-from openpollen.storage.database import Connection
+from openpollen.storage.database import Connection, Database
 from openpollen.storage.schema import api_keys, revisions
 
 _NAME_LENGTH = 253
@@ -32,6 +33,7 @@ _YEAR_SECONDS = 31_536_000
 _START = 10
 _KEYS_OF_A_USER = 1000
 _DEPTH = 8
+_FREE_SECONDS = 0.25
 _MOST_MARKUP = 500
 _AS_JSON = ("models", "scopes", "redirect_uris", "origins")
 
@@ -239,7 +241,7 @@ def change_key(connection: Connection, key: Key, changes: Mapping[str, Any], *, 
     """Changes a key's own limits: any of ``name``, ``models``, ``scopes``, ``budget_limit``, ``budget_period``,
     ``expires_at``, ``enabled``. Workers notice within a second. What a budget has spent in its period stays spent.
 
-    Raises Conflict while running calls hold what a lower budget takes away: try again in a second."""
+    Raises Conflict (reason held) while workers have set aside what a lower budget takes away; see ``change_when_free``."""
     changed = structs.replace(key, **changes)
     columns = _columns(changed)
     connection.execute(
@@ -250,6 +252,29 @@ def change_key(connection: Connection, key: Key, changes: Mapping[str, Any], *, 
     bump_keys(connection)
     audit.note(connection, actor, "key.change", key.user_id, key=key.id, changes=sorted(changes))
     return changed
+
+
+async def change_when_free(
+    database: Database, key_id: str, change: Callable[[Connection], Key], *, seconds: float = 4
+) -> Key:
+    """Runs a change of a key; where workers have set aside what it takes away, asks them for it and tries again.
+
+    Raises Conflict when running calls still need it after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return await database.write(change)
+        except Conflict as fault:
+            if fault.reason != "held" or time.monotonic() > deadline:
+                raise
+        await database.write(lambda connection: _ask_back(connection, key_id))
+        await asyncio.sleep(_FREE_SECONDS)
+
+
+def _ask_back(connection: Connection, key_id: str) -> None:
+    budget = get_key(connection, key_id).budget
+    if budget is not None:
+        credit.ask_back(connection, budget)
 
 
 def keys_revision(connection: Connection) -> int:

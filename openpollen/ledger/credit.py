@@ -65,7 +65,7 @@ def remaining(connection: Connection, budget: KeyBudget) -> int:
 def resize(connection: Connection, budget: KeyBudget, actor: str) -> None:
     """Makes a key's budget of its present period as large as it is now said to be; what was spent of it stays spent.
 
-    Raises Conflict while open calls hold what a smaller one takes away: it was recalled, and is free within seconds."""
+    Raises Conflict (reason held) while workers have set aside what a smaller one takes away: ``ask_back`` first."""
     now = int(time.time() * 1000)
     name = budget.account(now)
     row = connection.execute(select(ledger_accounts).where(ledger_accounts.c.id == name)).one_or_none()
@@ -76,11 +76,15 @@ def resize(connection: Connection, budget: KeyBudget, actor: str) -> None:
     if change == 0:
         return
     if row.balance - row.held + change < 0:
-        connection.execute(_RECALL, {"account": name})
         raise Conflict("Calls that are running hold part of this budget. Try again in a few seconds.", reason="held")
     connection.execute(_RESIZE, {"name": name, "change": change})
     sides = (BUDGETS, name) if change > 0 else (name, BUDGETS)
     append(connection, [Transfer(*sides, abs(change), "budget", actor)], now)
+
+
+def ask_back(connection: Connection, budget: KeyBudget) -> None:
+    """Asks workers for what they have set aside of a budget; what no open call needs is free within a second."""
+    connection.execute(_RECALL, {"account": budget.account(int(time.time() * 1000))})
 
 
 def append(connection: Connection, entries: Sequence[Transfer], now: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -44,7 +45,8 @@ DAILY_COLUMNS = ("date", "model", "meter_source", "requests", "cost_usd")
 _CURSOR = re.compile(r"([0-9]{1,15})_([0-9]{1,19})")
 _LAST_ROW = 2**63 - 1
 #: What a spreadsheet may take for the start of a formula, in its wide forms too.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA = ("\t", "\r", "\n")
+_FIRST = ("=", "+", "-", "@", "\u2212", ";")
 _decode_units = json.Decoder(Usage).decode
 
 
@@ -188,13 +190,20 @@ def _check(name: str, value: int, largest: int) -> None:
         raise BadRequest(f"{name} is a whole number from 1 to {largest:,}.")
 
 
+def _runs(text: str) -> bool:
+    """Whether a spreadsheet might take a text for a formula: also behind blanks and signs that are not seen, and in the
+    wide and small forms of its first sign."""
+    seen = next((sign for sign in text if unicodedata.category(sign)[0] not in "ZC"), "")
+    return text.startswith(_FORMULA) or unicodedata.normalize("NFKC", seen).startswith(_FIRST)
+
+
 def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, (int, float)):
         return format_pollen(round(value * 1_000_000_000)) if isinstance(value, float) else str(value)
     text = str(value)
-    if text.startswith(_FORMULA):
+    if _runs(text):
         text = "'" + text
     if any(character in text for character in ',"\n\r'):
         text = '"' + text.replace('"', '""') + '"'

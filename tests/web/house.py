@@ -15,7 +15,7 @@ from tests.gateway import Account, Gateway
 SETTINGS = """
 [engines]
 enabled = false
-[accounts]
+[signin]
 signup = "open"
 """
 FORM = {"content-type": "application/x-www-form-urlencoded"}
