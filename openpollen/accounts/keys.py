@@ -16,7 +16,7 @@ from msgspec import Struct, json, structs
 from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
 from openpollen.accounts import audit
-from openpollen.accounts.permissions import CONSENT, SCOPES, Caller
+from openpollen.accounts.permissions import CONSENT, Caller, scopes_in
 from openpollen.accounts.users import User, bump_keys, get_user
 from openpollen.core.address import origin_fault, page_fault
 from openpollen.core.errors import BadRequest, Conflict, NotFound
@@ -191,6 +191,16 @@ def with_remaining(connection: Connection, keys: Sequence[Key]) -> list[tuple[Ke
     return [(key, None if key.budget is None else remaining(connection, key.budget)) for key in keys]
 
 
+def family_of(connection: Connection, key_id: str) -> list[str]:
+    """The ids of a key and of every key below it, of an app key also of those that users granted to the app."""
+    family = [key_id]
+    for parent in family:  # grows while children are found
+        granted = and_(api_keys.c.app_key_id == parent, api_keys.c.created_via.in_(CONSENT))
+        below = select(api_keys.c.id).where(or_(api_keys.c.parent_id == parent, granted)).order_by(api_keys.c.id)
+        family += [found for found in connection.execute(below).scalars() if found not in family]
+    return family
+
+
 def revoke_key(
     connection: Connection, key_id: str, *, caller: Caller | None = None, actor: str | None = None
 ) -> list[str]:
@@ -208,11 +218,7 @@ def revoke_key(
             raise NotFound("There is no such key.")
         if key.id in caller.chain:
             raise BadRequest("A key cannot revoke a key above it: it would end with it.", reason="own_key")
-    family = [key.id]
-    for parent in family:  # grows while children are found
-        granted = and_(api_keys.c.app_key_id == parent, api_keys.c.created_via.in_(CONSENT))
-        below = select(api_keys.c.id).where(or_(api_keys.c.parent_id == parent, granted)).order_by(api_keys.c.id)
-        family += [found for found in connection.execute(below).scalars() if found not in family]
+    family = family_of(connection, key.id)
     for member in reversed(family):
         connection.execute(delete(api_keys).where(api_keys.c.id == member))
     bump_keys(connection)
@@ -238,8 +244,8 @@ def load_caller(connection: Connection, digest: str) -> Caller | None:
 
 
 def change_key(connection: Connection, key: Key, changes: Mapping[str, Any], *, actor: str) -> Key:
-    """Changes a key's own limits: any of ``name``, ``models``, ``scopes``, ``budget_limit``, ``budget_period``,
-    ``expires_at``, ``enabled``. Workers notice within a second. What a budget has spent in its period stays spent.
+    """Changes fields of a stored key, such as ``models``, ``budget_limit`` or ``expires_at``. Workers notice within a
+    second. What a budget has spent in its period stays spent.
 
     Raises Conflict (reason held) while workers have set aside what a lower budget takes away; see ``change_when_free``."""
     changed = structs.replace(key, **changes)
@@ -252,6 +258,12 @@ def change_key(connection: Connection, key: Key, changes: Mapping[str, Any], *, 
     bump_keys(connection)
     audit.note(connection, actor, "key.change", key.user_id, key=key.id, changes=sorted(changes))
     return changed
+
+
+def renew_value(connection: Connection, key: Key, *, actor: str) -> tuple[Key, str]:
+    """Gives a key a new value, and returns it with that; the old one ends at once."""
+    value = new_key(key.type)
+    return change_key(connection, key, {"hash": hash_key(value), "start": value[:_START]}, actor=actor), value
 
 
 async def change_when_free(
@@ -357,7 +369,7 @@ def _scopes(wanted: NewKey, *, child: bool) -> tuple[str, ...]:
         given &= {"profile"}
     if child:
         given -= {"keys"}
-    return tuple(scope for scope in SCOPES if scope in given)
+    return scopes_in(given)
 
 
 def _ancestors(keys: dict[str, Key], key: Key) -> tuple[str, ...]:

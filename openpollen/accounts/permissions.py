@@ -3,6 +3,7 @@ same in a table."""
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Literal
 
 from msgspec import Struct
@@ -16,6 +17,12 @@ Scope = Literal["profile", "balance", "usage", "keys"]
 
 #: Account scopes a key can carry, in the order in which they are shown.
 SCOPES: tuple[Scope, ...] = ("profile", "balance", "usage", "keys")
+
+
+def scopes_in(words: Container[str]) -> tuple[Scope, ...]:
+    """The account scopes among words, in the order in which they are shown."""
+    return tuple(scope for scope in SCOPES if scope in words)
+
 
 #: How keys come to be that a user granted to an app or a device.
 CONSENT = frozenset({"redirect-auth", "device", "oauth"})

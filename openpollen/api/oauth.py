@@ -15,7 +15,7 @@ from msgspec import DecodeError, json
 from openpollen.accounts.attempts import Attempts, Limit
 from openpollen.accounts.authenticate import Authenticator
 from openpollen.accounts.keys import get_key
-from openpollen.accounts.permissions import SCOPES, Caller
+from openpollen.accounts.permissions import SCOPES, Caller, scopes_in
 from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
 from openpollen.api.route import Route
@@ -195,7 +195,7 @@ class OAuthApi:
         ]
         body: dict[str, Any] = {
             "active": True,
-            "scope": " ".join(("generate", *(scope for scope in SCOPES if scope in caller.scopes))),
+            "scope": " ".join(("generate", *scopes_in(caller.scopes))),
             "token_type": "bearer",
             "iss": self.issuer,
             "sub": caller.user.id if itself else pseudonym,

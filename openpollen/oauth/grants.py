@@ -13,20 +13,29 @@ from msgspec import Struct, json
 from sqlalchemy import delete, func, insert, select, update
 
 from openpollen.accounts import audit
-from openpollen.accounts.keys import Key, NewKey, change_key, create_key, get_key, granted_keys, revoke_key
+from openpollen.accounts.keys import (
+    Key,
+    NewKey,
+    change_key,
+    create_key,
+    family_of,
+    get_key,
+    granted_keys,
+    renew_value,
+    revoke_key,
+)
 from openpollen.accounts.permissions import CONSENT
 from openpollen.accounts.users import get_user
 from openpollen.core.errors import NotFound
-from openpollen.core.ids import hash_key, new_key
+from openpollen.core.ids import hash_key
 from openpollen.ledger.credit import remaining
 from openpollen.oauth.errors import Refused
-from openpollen.oauth.request import Ask, find_app
+from openpollen.oauth.request import Ask
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import api_keys, refresh_tokens, usage
 
 _DAY_S = 86_400
 _BYTES = 32
-_DAY_MS = _DAY_S * 1000
 
 Via = Literal["redirect-auth", "oauth", "device"]
 
@@ -118,9 +127,7 @@ def refreshed(connection: Connection, token: str, client_id: str) -> Granted | R
         return Refused("invalid_grant", "The user has revoked this grant.")
     if not key.enabled or (key.expires_at is not None and key.expires_at <= now):
         return Refused("invalid_grant", "This grant has expired. Ask the user again.")
-    value = new_key("secret")
-    changes = {"hash": hash_key(value), "start": value[:10]}
-    key = change_key(connection, key, changes, actor=key.user_id)
+    key, value = renew_value(connection, key, actor=key.user_id)
     seconds = _DAY_S if key.expires_at is None else max(1, (key.expires_at - now) // 1000)
     return Granted(key, value, seconds, key.scopes, _refresh(connection, key, client_id))
 
@@ -151,8 +158,8 @@ def of_user(connection: Connection, user_id: str) -> list[Connected]:
     """What a user has granted, the newest first."""
     found: list[Connected] = []
     for key in granted_keys(connection, user_id):
-        family = _family(connection, key.id)
-        sums = select(func.count(), func.coalesce(func.sum(usage.c.charged), 0)).where(usage.c.key_id.in_(family))
+        mine = usage.c.key_id.in_(family_of(connection, key.id))
+        sums = select(func.count(), func.coalesce(func.sum(usage.c.charged), 0)).where(mine)
         requests, spent = connection.execute(sums).one()
         app, author = _app(connection, key)
         left = None if key.budget is None else remaining(connection, key.budget)
@@ -195,19 +202,8 @@ def _app(connection: Connection, key: Key) -> tuple[str, str]:
     return app.name, get_user(connection, app.user_id).name
 
 
-def _family(connection: Connection, key_id: str) -> list[str]:
-    family = [key_id]
-    for parent in family:
-        family += connection.execute(select(api_keys.c.id).where(api_keys.c.parent_id == parent)).scalars()
-    return family
-
-
 def _refresh(connection: Connection, key: Key, client_id: str) -> str:
     token = "rt_" + secrets.token_urlsafe(_BYTES)
     values = {"hash": hash_key(token), "key_id": key.id, "client_id": client_id, "expires_at": key.expires_at}
     connection.execute(insert(refresh_tokens).values(values))
     return token
-
-
-__all__ = ["Connected", "Granted", "Terms", "change", "end", "find_app", "mint", "of_token", "of_user", "refreshed"]
-__all__ += ["note_consent", "revoke", "terms"]

@@ -6,18 +6,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from urllib.parse import urlencode
 
 from msgspec import Struct
-from sqlalchemy import select
 
 from openpollen.accounts.keys import Key, find_public
-from openpollen.accounts.permissions import SCOPES, Scope
+from openpollen.accounts.permissions import SCOPES, Scope, scopes_in
 from openpollen.accounts.users import User, get_user
 from openpollen.core.errors import BadRequest
 from openpollen.oauth.redirects import Flow, Target, allowed_unregistered, registered, target
 from openpollen.storage.database import Connection
-from openpollen.storage.schema import users
 
 DAYS, POLLEN = 30, "5"
 MOST_DAYS = 365
@@ -92,7 +89,7 @@ def read(connection: Connection, given: Mapping[str, str], resolve: Resolve) -> 
         app,
         place,
         values.get("state", ""),
-        tuple(scope for scope in SCOPES if scope in words),
+        scopes_in(words),
         _models(values.get("models"), resolve),
         _budget(values.get("budget")),
         _days(values.get("expiry")),
@@ -107,8 +104,7 @@ def of_device(connection: Connection, client_id: str, scope: str) -> Ask:
     if app is not None and not app.key.devices:
         app = None
     words = scope_words(scope)
-    scopes: tuple[Scope, ...] = tuple(scope for scope in SCOPES if scope in words)
-    return Ask(None, app, None, "", scopes, None, POLLEN, DAYS, "", "offline_access" in words)
+    return Ask(None, app, None, "", scopes_in(words), None, POLLEN, DAYS, "", "offline_access" in words)
 
 
 def find_app(connection: Connection, client_id: str, *, missing: bool = False) -> App | None:
@@ -127,17 +123,6 @@ def scope_words(text: str) -> set[str]:
     """The scope words that mean something here; others are dropped. Blanks or commas stand between them."""
     words = {word.removeprefix("account:") for word in re.split(r"[\s,]+", text)}
     return words & _WORDS
-
-
-def link(given: Mapping[str, str]) -> str:
-    """The address of the consent page for a request."""
-    return f"/authorize?{urlencode(given)}"
-
-
-def names_of(connection: Connection, user_ids: list[str]) -> dict[str, str]:
-    """The names of users."""
-    rows = connection.execute(select(users.c.id, users.c.name).where(users.c.id.in_(user_ids)))
-    return {row.id: row.name for row in rows}
 
 
 def _one_vocabulary(given: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 from msgspec import Struct
 
 from openpollen.accounts.attempts import Attempts, Limit
-from openpollen.accounts.permissions import SCOPES
+from openpollen.accounts.permissions import scopes_in
 from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
 from openpollen.api.route import Route
@@ -26,7 +26,7 @@ from openpollen.oauth import codes, devices, grants, request
 from openpollen.oauth.grants import Terms
 from openpollen.oauth.request import MOST_DAYS, Ask
 from openpollen.storage.database import Connection
-from openpollen.web.pages import Pages, Viewer
+from openpollen.web.pages import Pages, Viewer, sentence
 
 #: Guesses of device codes: by one account, from one address, and by everybody together.
 GUESSES = Limit("device-guess", burst=10, seconds=60)
@@ -226,12 +226,10 @@ def _chosen(fields: Mapping[str, Sequence[str]], ask: Ask) -> Choice:
         try:
             parse_pollen(budget)
         except ValueError as fault:
-            faults["budget"] = (
-                f"{str(fault)[:1].upper()}{str(fault)[1:]}. Write an amount such as 5, or tick “No limit”."
-            )
+            faults["budget"] = f"{sentence(fault)} Write an amount such as 5, or tick “No limit”."
     if not re.fullmatch(r"[0-9]{1,3}", days) or not 1 <= int(days) <= MOST_DAYS:
         faults["days"] = f"A number of days from 1 to {MOST_DAYS}."
-    scopes = tuple(scope for scope in SCOPES if scope in fields.get("scope", ()))
+    scopes = scopes_in(fields.get("scope", ()))
     models = tuple(fields.get("model", ())) if fields.get("models", ["all"])[-1] == "some" else ask.models
     if models is not None and not models:
         faults["models"] = "Choose one model at least."

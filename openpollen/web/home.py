@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from openpollen.accounts import keys
 from openpollen.accounts.keys import Key, NewKey
-from openpollen.accounts.permissions import CONSENT, SCOPES
+from openpollen.accounts.permissions import CONSENT, SCOPES, scopes_in
 from openpollen.accounts.tiers import Tiers
 from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
@@ -22,7 +22,7 @@ from openpollen.ledger.entries import Balances
 from openpollen.oauth import grants
 from openpollen.oauth.grants import Connected
 from openpollen.storage.database import Connection
-from openpollen.web.pages import Pages, Viewer
+from openpollen.web.pages import Pages, Viewer, sentence
 
 _DAY_S = 86_400
 _MOST_DAYS = 365
@@ -65,7 +65,7 @@ class HomePages:
             budget=values.get("budget") or None,
             budget_period=values.get("period") or None,  # type: ignore[arg-type]  # checked to be one of them
             expires_in=int(days) * _DAY_S if days else None,
-            scopes=tuple(scope for scope in SCOPES if scope in fields.get("scope", ())),
+            scopes=scopes_in(fields.get("scope", ())),
             created_via="dashboard",
         )
         try:
@@ -116,7 +116,7 @@ class HomePages:
             try:
                 changes = {"budget_limit": parse_pollen(budget)}
             except ValueError as fault:
-                faults[key_id] = f"{str(fault)[:1].upper()}{str(fault)[1:]}."
+                faults[key_id] = sentence(fault)
         if not faults:
             try:
                 await keys.change_when_free(
@@ -191,7 +191,7 @@ def _faults(values: Mapping[str, str]) -> dict[str, str]:
         try:
             parse_pollen(budget)
         except ValueError as fault:
-            faults["budget"] = f"{str(fault)[:1].upper()}{str(fault)[1:]}. Leave it empty for no limit."
+            faults["budget"] = f"{sentence(fault)} Leave it empty for no limit."
     if values.get("period", "") not in _PERIODS or (values.get("period") and not budget):
         faults["period"] = "A period needs a budget."
     days = values.get("days", "")

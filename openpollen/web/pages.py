@@ -36,10 +36,6 @@ class Viewer(Struct, frozen=True):
         """What every form of this session carries."""
         return sessions.form_token(self.session)
 
-    @property
-    def admin(self) -> bool:
-        return self.user.role == "admin"
-
 
 class SignedOut(Exception):
     """A page that needs a signed-in person was asked for without one."""
@@ -83,14 +79,11 @@ class Pages:
         # Asking a future for its exception keeps asyncio from reporting it: a lost note matters to nobody.
         noted.add_done_callback(lambda future: future.cancelled() or future.exception())
 
-    async def require(self, exchange: Exchange, *, admin: bool = False) -> Viewer:
-        """Who is signed in. Raises SignedOut, which ``page`` answers with the way to sign in; Forbidden for an admin's
-        page."""
+    async def require(self, exchange: Exchange) -> Viewer:
+        """Who is signed in. Raises SignedOut, which ``page`` answers with the way to sign in."""
         viewer = await self.viewer(exchange)
         if viewer is None:
             raise SignedOut
-        if admin and not viewer.admin:
-            raise Forbidden("This page is for admins of this server.")
         return viewer
 
     def session_cookie(self, value: str, seconds: int = sessions.LIVES_SECONDS) -> str:
@@ -235,6 +228,12 @@ def local_path(given: str, otherwise: str = "/me") -> str:
     parts = urlsplit(given)
     plain = given.isprintable() and "\\" not in given and given.startswith("/") and not given.startswith("//")
     return given if plain and not parts.scheme and not parts.netloc else otherwise
+
+
+def sentence(fault: Exception) -> str:
+    """A fault in the words of the core as a sentence for a page."""
+    words = str(fault)
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _here(exchange: Exchange) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.gateway import Account, Gateway, Reply
+from tests.web.house import FORM, sign_in
 
-FORM = {"content-type": "application/x-www-form-urlencoded"}
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"  # RFC 7636, appendix B
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
@@ -29,9 +29,7 @@ class Person:
     def new(cls, gateway: Gateway, **wallet: str) -> Person:
         account = gateway.account(**wallet)
         name = account.get("/api/account/profile").json["name"]
-        path = urlsplit(gateway.admin("login-link", name)["url"]).path
-        answer = gateway.request("POST", path, headers=FORM)
-        return cls(gateway, account, answer.headers["set-cookie"].partition(";")[0])
+        return cls(gateway, account, sign_in(gateway, name))
 
     def get(self, target: str) -> Reply:
         return self.gateway.request("GET", target, headers={"cookie": self.cookie})

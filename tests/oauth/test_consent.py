@@ -8,7 +8,7 @@ import pytest
 
 from tests.gateway import NANO, Account, Gateway
 from tests.labconfig import ANSWER
-from tests.oauth.people import App, Person, endpoint
+from tests.oauth.people import App, Person, author_of, endpoint, filled
 
 
 def test_the_key_comes_in_the_fragment_and_spends_the_users_pollen(server: Gateway, user: Person, app: App) -> None:
@@ -136,8 +136,6 @@ def test_a_link_that_cannot_be_right_is_an_error_page_and_never_a_redirect(
 
 
 def filled_csrf(user: Person, app: App) -> list[tuple[str, str]]:
-    from tests.oauth.people import filled
-
     return filled(user.get("/authorize?" + urlencode(app.asks())), {})
 
 
@@ -157,8 +155,6 @@ def test_the_page_cannot_be_framed_or_driven_by_another_site(user: Person, app: 
 
 
 def test_a_name_with_markup_is_text(server: Gateway, user: Person) -> None:
-    from tests.oauth.people import author_of
-
     app = author_of(server).app("<script>alert(1)</script>", appUrl="https://garden.example")
     page = user.get("/authorize?" + urlencode(app.asks()))
     assert "<script>alert(1)" not in page.text

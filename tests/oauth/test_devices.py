@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from oauthlib.oauth2 import DeviceClient
@@ -123,13 +123,8 @@ def test_oauthlib_completes_the_device_flow(server: Gateway, user: Person) -> No
     assert Account(server, "", token["access_token"], "").chat("lab-chat").status == 200
 
 
-def test_an_expired_code_is_told(server: Gateway, user: Person, tmp_path: Path) -> None:
-    from tests.faults.books import query
-
+def test_an_expired_code_is_told(server: Gateway, user: Person) -> None:
     begun = begin(server)
-    query(server, "SELECT 1")
-    import sqlite3
-
     with sqlite3.connect(server.data / "openpollen.db") as database:
         database.execute("UPDATE device_codes SET expires_at = 1 WHERE status = 'pending'")
     assert poll(server, begun["device_code"]).json["error"] == "expired_token"

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests import labconfig
@@ -38,7 +39,7 @@ def house(folder: Path, settings: str = SETTINGS) -> Generator[House]:
     with FakeProvider() as lab:
         config.write_text(labconfig.operator_file(lab.base_url, settings))
         with Gateway(folder / "data", config, env={"LAB_KEY": labconfig.KEY}) as gateway:
-            account = gateway.account(tier="0.4", pack="12.5", crypto="3")
+            account = gateway.account(tier="0.4", pack="12.5", crypto="3", permissions="profile,balance,usage,keys")
             _live(account)
             name = account.get("/api/account/profile").json["name"]
             yield House(gateway, sign_in(gateway, "admin"), sign_in(gateway, name), account)
@@ -59,9 +60,8 @@ def _live(account: Account) -> None:
     account.post("/v1/images/generations", {"model": "lab-image", "prompt": "a bee on a poppy"})
     account.post("/v1/audio/speech", {"model": "lab-speech", "input": "Good morning, garden."})
     account.post("/upload", {"data": "UG9sbGVu", "contentType": "text/plain", "name": "notes.txt"})
-    account.post("/api/account/keys", {"name": "Laptop", "pollenBudget": 2, "expiresIn": 86_400 * 20})
-    account.post(
-        "/api/account/keys",
-        {"name": "Garden notes", "type": "publishable", "redirectUris": ["https://garden.example/back"]},
-    )
+    laptop: dict[str, Any] = {"name": "Laptop", "pollenBudget": 2, "expiresIn": 86_400 * 20}
+    app = {"name": "Garden notes", "type": "publishable", "redirectUris": ["https://garden.example/back"]}
+    for key in (laptop, app):
+        assert account.post("/api/account/keys", key).status == 200
     account.rows(9)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socketserver
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from email.message import EmailMessage
 from typing import cast
 
 from tests.gateway import eventually
+from tests.web.serving import serving
 
 
 @dataclass
@@ -63,12 +63,7 @@ def postbox() -> Generator[Postbox]:
         allow_reuse_address = True
         daemon_threads = True
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        here.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield here
-        finally:
-            server.shutdown()
-            thread.join()
+    server = Server(("127.0.0.1", 0), Handler)
+    here.port = server.server_address[1]
+    with serving(server):
+        yield here

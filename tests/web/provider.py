@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import json
 import secrets
-import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,6 +20,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
+
+from tests.web.serving import serving
 
 CLIENT, SECRET = "openpollen-here", "a-secret/of:ours"
 
@@ -204,11 +205,5 @@ def provider() -> Generator[Provider]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     here.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with serving(server):
         yield here
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -6,23 +6,13 @@ import json
 import re
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.gateway import Gateway, eventually
-from tests.web.visitor import PASSWORD, SETTINGS, Visitor
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    folder = tmp_path_factory.mktemp("web")
-    config = folder / "openpollen.toml"
-    config.write_text(SETTINGS + '[signin]\nsignup = "open"\n')
-    with Gateway(folder / "data", config) as running:
-        yield running
+from tests.web.visitor import PASSWORD, Visitor
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,16 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.gateway import Gateway
 from tests.web.browser import violations, watched
-from tests.web.visitor import PASSWORD, SETTINGS, Visitor
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    folder = tmp_path_factory.mktemp("web")
-    config = folder / "openpollen.toml"
-    config.write_text(SETTINGS + '[signin]\nsignup = "open"\n')
-    with Gateway(folder / "data", config) as running:
-        yield running
+from tests.web.visitor import PASSWORD, Visitor
 
 
 def local(server: Gateway) -> str:
@@ -75,17 +65,22 @@ def test_a_passkey_is_added_signs_in_and_is_removed(server: Gateway, browser: Br
         expect(page.get_by_text("This passkey is not known here")).to_be_visible()
 
 
+def add_passkey(page: Page, name: str) -> None:
+    """Signs somebody in who then adds the browser's own chip as a passkey."""
+    authenticator(page)
+    sign_in(page, name)
+    page.goto("/me/account")
+    page.get_by_role("button", name="Add a passkey").click()
+    expect(page.get_by_role("button", name="Remove Passkey")).to_be_visible()
+
+
 def test_one_device_has_one_passkey_for_an_account_and_an_unverified_person_none(
     server: Gateway, browser: Browser
 ) -> None:
     Visitor(server).sign_up("twice")
     with watched(browser, local(server)) as watch:
         page = watch.page()
-        authenticator(page)
-        sign_in(page, "twice")
-        page.goto("/me/account")
-        page.get_by_role("button", name="Add a passkey").click()
-        expect(page.get_by_role("button", name="Remove Passkey")).to_be_visible()
+        add_passkey(page, "twice")
         page.get_by_role("button", name="Add a passkey").click()
         expect(page.get_by_text("has a passkey for your account already")).to_be_visible()
         other = watch.page()
@@ -99,11 +94,7 @@ def test_a_recorded_passkey_answer_works_once(server: Gateway, browser: Browser)
     Visitor(server).sign_up("recorded")
     with watched(browser, local(server)) as watch:
         page = watch.page()
-        authenticator(page)
-        sign_in(page, "recorded")
-        page.goto("/me/account")
-        page.get_by_role("button", name="Add a passkey").click()
-        expect(page.get_by_role("button", name="Remove Passkey")).to_be_visible()
+        add_passkey(page, "recorded")
         page.goto("/login?again=1")
         with page.expect_request("**/login/passkey") as sent:
             page.get_by_role("button", name="Use a passkey").click()
