@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
 
+from openpollen.core.address import host_fault
 from openpollen.core.errors import BadRequest
 
 Flow = Literal["fragment", "code"]
@@ -45,7 +46,7 @@ class Target(Struct, frozen=True):
 
 def target(address: str) -> Target:
     """Reads an address. Raises BadRequest for one that nobody may be sent to: other schemes than http(s), user info,
-    backslashes, control characters, no host."""
+    backslashes, control characters, a host that is none or that browsers may read as another."""
     plain = address.partition("#")[0]
     if not plain or len(plain) > _LENGTH or "\\" in plain or re.search(r"[\x00-\x20\x7f]", plain):
         raise _refused(address)
@@ -54,7 +55,12 @@ def target(address: str) -> Target:
         name, port = _name(parts), parts.port
     except (ValueError, UnicodeError):
         raise _refused(address) from None
-    if parts.scheme not in _PORTS or "@" in parts.netloc or not name or not plain.startswith(f"{parts.scheme}://"):
+    if (
+        parts.scheme not in _PORTS
+        or "@" in parts.netloc
+        or host_fault(name)
+        or not plain.startswith(f"{parts.scheme}://")
+    ):
         raise _refused(address)
     return Target(plain, parts.scheme, name, port or _PORTS[parts.scheme], parts.path, parts.query)
 
@@ -96,8 +102,15 @@ def _matches(place: Target, entry: str, flow: Flow) -> bool:
 
 
 def _name(parts: SplitResult) -> str:
+    """The host in punycode. Raises ValueError for one that browsers may read as another: ``straße`` is ``strasse`` to
+    this encoding (IDNA 2003), and a host of its own to them (IDNA 2008)."""
     name = (parts.hostname or "").rstrip(".")
-    return name if ":" in name else name.encode("idna").decode()
+    if ":" in name:
+        return name
+    encoded = name.encode("idna").decode()
+    if encoded != name and encoded.encode().decode("idna") != name:
+        raise ValueError("ambiguous")
+    return encoded
 
 
 def _refused(address: str) -> BadRequest:

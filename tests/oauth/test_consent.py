@@ -77,6 +77,17 @@ def test_a_wrong_field_is_told_beside_it_and_nothing_typed_is_lost(
     assert "<b>" not in answer.text.partition("<main")[2]
 
 
+@pytest.mark.parametrize("host", ["straße.example", "STRAßE.example", "ﬆrasse.example", "stra\u200dsse.example"])
+def test_a_host_that_browsers_read_otherwise_is_not_the_registered_one(
+    server: Gateway, user: Person, host: str
+) -> None:
+    """A browser goes to xn--strae-oqa.example, and would take the key there."""
+    app = author_of(server).app("Street", appUrl="https://strasse.example")
+    assert user.decide(app.asks(redirect_url="https://strasse.example/")).status == 303
+    answer = user.get("/authorize?" + urlencode(app.asks(redirect_url=f"https://{host}/")))
+    assert (answer.status, "location" in answer.headers) == (400, False)
+
+
 def test_no_is_told_to_the_app(user: Person, app: App) -> None:
     assert user.back(app.asks(), "deny") == {"error": "access_denied", "state": "s1", "iss": user.gateway.url}
     back = user.back(app.asks_code(), "deny")
@@ -107,6 +118,7 @@ def test_who_is_signed_out_signs_in_first_and_comes_back(server: Gateway, app: A
         {"redirect_url": "https://garden.example.evil.example/"},
         {"redirect_url": "https://garden.example@evil.example/"},
         {"redirect_url": "https://garden.example\\@evil.example/"},
+        {"redirect_url": "https://garden.example;script-src/"},
         {"redirect_url": "javascript:alert(1)"},
         {"redirect_url": "data:text/html,x"},
         {"redirect_url": ""},
