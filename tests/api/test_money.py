@@ -213,5 +213,5 @@ def test_nothing_stays_held_and_the_ledger_adds_up(gateway: Gateway) -> None:
         report = gateway.verify()
         return report["held"] == report["leased"] == 0
 
-    eventually(free, "the end of every hold and of leases without work", 15)
+    eventually(free, "the end of every hold and of leases without work")
     assert gateway.verify()["ok"] is True

@@ -168,7 +168,7 @@ def test_a_local_job_outlives_its_worker(gateway: Gateway, user: Account) -> Non
     job = user.post("/v1/videos", body).json
     for pid in processes(gateway, "openpollen.cli.worker"):
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: reached(gateway), "the next worker", 20)
+    eventually(lambda: reached(gateway), "the next worker")
     assert finished(user, job["id"])["progress"] == 100
     assert film(user.get(f"/v1/videos/{job['id']}/content").body)[:3] == (640, 360, 10)
 

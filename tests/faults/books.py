@@ -10,7 +10,7 @@ from typing import Any
 
 from openpollen.storage import postgres
 from tests.fakeprovider import FakeProvider
-from tests.gateway import Gateway, eventually
+from tests.gateway import SETTLE_S, Gateway, eventually
 from tests.labconfig import owed
 
 _CHARGED = "SELECT COALESCE(SUM(charged), 0) FROM usage"
@@ -43,7 +43,7 @@ def books(gateway: Gateway) -> Books:
 
 
 @contextmanager
-def balanced(gateway: Gateway, fake: FakeProvider, seconds: float = 5) -> Iterator[Books]:
+def balanced(gateway: Gateway, fake: FakeProvider, seconds: float = SETTLE_S) -> Iterator[Books]:
     """Whatever happens inside: in the end callers and platform together have paid the host's bill exactly, and nothing is
     held. Gives the books as they were before."""
     before = books(gateway)

@@ -16,9 +16,6 @@ SETTINGS = """
 [engines]
 enabled = false
 [generation]
-connect_timeout_s = 2
-first_byte_timeout_s = 1
-idle_timeout_s = 2
 safety_model = "lab-judge"
 """
 

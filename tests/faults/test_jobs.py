@@ -312,6 +312,6 @@ def test_a_finished_film_that_its_host_keeps_is_booked(
 
 
 def test_in_the_end_nothing_is_held(crew: Gateway) -> None:
-    eventually(lambda: crew.verify()["leased"] == 0, "the return of every lease", 15)
+    eventually(lambda: crew.verify()["leased"] == 0, "the return of every lease")
     report = crew.verify()
     assert (report["ok"], report["held"]) == (True, 0)

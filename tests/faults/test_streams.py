@@ -132,7 +132,7 @@ def test_the_host_is_not_read_any_more_when_the_client_is_gone(payer: Account, f
 
 
 def test_in_the_end_nothing_is_held_and_the_wallet_has_the_rest(gateway: Gateway, payer: Account) -> None:
-    eventually(lambda: gateway.verify()["leased"] == 0, "the return of every lease", 15)
+    eventually(lambda: gateway.verify()["leased"] == 0, "the return of every lease")
     report = gateway.verify()
     assert (report["ok"], report["held"]) == (True, 0)
     assert (

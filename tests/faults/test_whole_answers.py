@@ -130,6 +130,6 @@ def test_a_picture_that_is_not_at_its_address_is_booked(payer: Account, fake: Fa
 
 
 def test_in_the_end_nothing_is_held(gateway: Gateway) -> None:
-    eventually(lambda: gateway.verify()["leased"] == 0, "the return of every lease", 15)
+    eventually(lambda: gateway.verify()["leased"] == 0, "the return of every lease")
     report = gateway.verify()
     assert (report["ok"], report["held"]) == (True, 0)

@@ -28,9 +28,7 @@ CALLERS = 100
 def trio(lab: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("trio")
     config = folder / "openpollen.toml"
-    config.write_text(
-        labconfig.operator_file(lab.base_url, SETTINGS.replace("idle_timeout_s = 2", "idle_timeout_s = 20"))
-    )
+    config.write_text(labconfig.operator_file(lab.base_url, SETTINGS))
     with Gateway(folder / "data", config, ("--workers", "3"), env={"LAB_KEY": labconfig.KEY}) as running:
         yield running
     assert "Traceback" not in running.output
@@ -72,7 +70,7 @@ def test_the_first_worker_dies_and_another_repeat_does_the_work(
     payer = trio.account()
     key = f"dies-{stream}"
     options: dict[str, Any] = {"model": "lab-step-ok", "stream": stream, "headers": {"Idempotency-Key": key}}
-    with balanced(trio, fake, 15) as before:
+    with balanced(trio, fake) as before:
         gate = fake.gate("frame" if stream else "part")
         replies: list[Reply] = []
         crowd = threading.Thread(target=lambda: replies.extend(together(payer, CALLERS, **options)))
@@ -82,7 +80,7 @@ def test_the_first_worker_dies_and_another_repeat_does_the_work(
         os.kill(int(owner.partition("/")[0].rpartition("-")[2]), signal.SIGKILL)
         gate.reached()  # another one does the work; by now the host knows that the first is gone
         gate.open()
-        crowd.join(30)
+        crowd.join(60)
         assert 0 < len(replies) < CALLERS
         assert {(reply.status, reply.body) for reply in replies} == {(200, replies[0].body)}
         again = payer.chat(**options)
@@ -98,14 +96,14 @@ def test_a_job_whose_worker_dies_is_the_same_job_for_the_key(trio: Gateway, fake
     before_film, fake.film = fake.film, clip
     body = {"model": "lab-step-video", "prompt": "a cat", "seconds": "1", "size": "64x64"}
     headers = {"Idempotency-Key": "film"}
-    with balanced(trio, fake, 15):
+    with balanced(trio, fake):
         first = payer.post("/v1/videos", body, headers=headers).json
         worker = query(trio, "SELECT worker FROM jobs WHERE id = ?", first["id"])[0][0]
         os.kill(int(worker.rpartition("-")[2]), signal.SIGKILL)
-        second = eventually(lambda: answered(payer, body, headers), "an answer", 15)
+        second = eventually(lambda: answered(payer, body, headers), "an answer")
         assert second.json["id"] == first["id"]
         fake.finish(f"video_{len(fake.jobs)}")
-        eventually(lambda: payer.get(f"/v1/videos/{first['id']}").json["status"] == "completed", "the film", 15)
+        eventually(lambda: payer.get(f"/v1/videos/{first['id']}").json["status"] == "completed", "the film")
     fake.film = before_film
 
 
@@ -139,7 +137,7 @@ def test_a_complete_answer_is_charged_on_disk(
             kill_all(gateway)
             assert reply.status == 200
             assert whole or reply.events[-1] == "[DONE]"
-            eventually(lambda: up(gateway), "the next worker", 15)
+            eventually(lambda: up(gateway), "the next worker")
         assert payer.balance == NANO - 4 * ANSWER
         assert books(gateway).total == owed(fake.bill) == 4 * ANSWER
 
@@ -164,9 +162,9 @@ def test_a_worker_that_dies_in_a_stream_holds_nothing_in_the_end(
             gate.reached()
         kill_all(gateway)
         connection.close()
-        eventually(lambda: up(gateway), "the next worker", 15)
+        eventually(lambda: up(gateway), "the next worker")
         eventually(lambda: fake.busy == 0, "the end of the host's work")
-        eventually(lambda: gateway.verify()["leased"] == 0, "the return of every lease", 15)
+        eventually(lambda: gateway.verify()["leased"] == 0, "the return of every lease")
         report = gateway.verify()
         assert (report["ok"], report["held"]) == (True, 0)
         assert 0 <= books(gateway).total <= owed(fake.bill)

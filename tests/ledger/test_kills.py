@@ -97,7 +97,7 @@ def test_every_complete_answer_is_paid_once(
         assert run.others == [], [reply.text for reply in run.others[:3]]
         assert len(run.complete) + run.broken == CLIENTS * CALLS
         assert len(run.kills) > 1, "nothing was tried"
-        eventually(lambda: gateway.verify()["leased"] == 0, "quiet", 20)
+        eventually(lambda: gateway.verify()["leased"] == 0, "quiet")
         report = gateway.verify()
         assert (report["problems"], report["held"]) == ([], 0)
         paid, rest = divmod(10 * NANO - payer.balance, ANSWER)
@@ -122,7 +122,7 @@ def test_a_small_wallet_is_spent_to_the_end_whoever_dies(
             lambda: refused if (refused := payer.chat("lab-chat", max_tokens=20)).status == 402 else None, "its end", 20
         )
         details = last.error["details"]
-        eventually(lambda: gateway.verify()["leased"] == 0, "quiet", 20)
+        eventually(lambda: gateway.verify()["leased"] == 0, "quiet")
         assert 0 <= payer.balance < float(details["required"]) * NANO, "refused while unheld money was left"
         assert gateway.verify()["problems"] == []
 

@@ -74,7 +74,7 @@ def test_a_server_that_is_stopped_while_the_database_is_locked_forgets_no_charge
             lock.close()
         assert len(told) > 0
         with gateway:
-            rows = eventually(lambda: len(payer.rows(len(lab.bill))) == len(lab.bill) or None, "every charge", 10)
+            rows = eventually(lambda: len(payer.rows(len(lab.bill))) == len(lab.bill) or None, "every charge")
             assert rows
             assert payer.balance == nano("1") - ANSWER * len(lab.bill)
             assert gateway.verify()["ok"]
