@@ -286,8 +286,27 @@ def _collect(group: type[Struct], prefix: str = "") -> Iterable[Setting]:
         yield Setting(name, hint, default, told, env, any(isinstance(note, Secret) for note in notes))
 
 
+_PREFIX = "OPENPOLLEN_"
+#: Variables of ours that are no settings: the file, the weights, and what a server tells its own processes.
+_OTHER_VARIABLES = frozenset(
+    f"OPENPOLLEN_{name}"
+    for name in (
+        "CONFIG",
+        "MODELS",
+        "WEIGHTS_MANIFEST",
+        "SUPERVISOR_PID",
+        "ENGINE_URL",
+        "ENGINE_TOKEN",
+        "ENGINE_THREADS",
+        "ENGINE_MEMORY_MB",
+        "ENGINE_QUEUE",
+        "ENGINE_IDLE_S",
+    )
+)
+
+
 def _variable(name: str) -> str:
-    return "OPENPOLLEN_" + name.upper().replace(".", "_")
+    return _PREFIX + name.upper().replace(".", "_")
 
 
 SETTINGS: tuple[Setting, ...] = tuple(_collect(Settings))
@@ -319,6 +338,7 @@ def parse_settings(
     for setting in SETTINGS:
         if (text := env.get(setting.env)) not in (None, ""):
             given[setting.name] = (setting.env, text)
+    _unknown_variables(tables, env, problems)
     for name, value in overrides.items():
         if value is not None:
             given[name] = (f"option {name}", value)
@@ -333,6 +353,16 @@ def parse_settings(
     settings = _build(Settings, values, "")
     _cross_check(settings, file, {name: where for name, (where, _) in given.items()}, problems)
     return settings
+
+
+def _unknown_variables(tables: Table, env: Mapping[str, str], problems: list[str]) -> None:
+    """Variables that look like options and are none, but for those that the file itself speaks of, as a key's."""
+    known = [setting.env for setting in SETTINGS]
+    said = repr(tables)
+    for name in sorted(env):
+        ours = name in known or name in _OTHER_VARIABLES
+        if name.startswith(_PREFIX) and env[name] and not ours and name not in said:
+            problems.append(f"{name}: unknown setting in the environment{nearest(name, known)}")
 
 
 def _flatten(name: str, value: Any, file: str, given: dict[str, tuple[str, Any]], problems: list[str]) -> None:

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -43,6 +44,9 @@ _OURS = frozenset(
         "images",
     }
 )
+#: What stands in a header as it is: all of printable ASCII but the sign that encodes the rest.
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+_PLAIN_QUOTES = str.maketrans("“”„‘’", '"""\'\'')
 _RENAMED = {"aspectRatio": "aspect_ratio", "seconds": "duration", "background": "transparent"}
 
 
@@ -268,7 +272,6 @@ def video_request(params: ImageParams, prompt: str, images: tuple[Asset, ...], s
         given.add("size")
     if "size" in given:
         aspect = aspect_of(width, height)
-        width, height = width + width % 2, height + height % 2  # H.264 frames have even sides
     return VideoRequest(
         prompt=prompt,
         seconds=seconds or 5,
@@ -318,8 +321,8 @@ async def _file(call: Call, result: Result) -> Answer:
 
 
 def _header(text: str) -> str:
-    """Text as a header's value: one line of ASCII, other characters as XML references."""
-    return " ".join(text.split()).encode("ascii", "xmlcharrefreplace").decode()
+    """Text as a header's value: one line of ASCII, other characters (and ``%``) percent-encoded as UTF-8."""
+    return quote(" ".join(text.split()).translate(_PLAIN_QUOTES), safe=_PRINTABLE)
 
 
 def _for_images(resolved: Resolved, images: tuple[Asset, ...]) -> Resolved:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -30,22 +30,38 @@ PRICE_KEYS: dict[Unit, str] = {
 }
 
 
-def describe(model: Model, price: Price | None, served_by: str | None) -> dict[str, Any]:
+def describe(model: Model, price: Price | None, served_by: str | None, engines: Sequence[Model] = ()) -> dict[str, Any]:
     """One entry of ``/text/models``, ``/image/models`` or ``/audio/models``.
 
     ``price`` is what a call costs as served now and ``served_by`` who serves it: a local model, a provider, or nobody.
+    Modalities and capabilities are what works now: where ``engines`` stand in, what both can. The model's own are
+    then ``own_input_modalities``, ``own_output_modalities`` and ``own_capabilities``.
     """
+    engines = engines or (model,)
+    can = model.capabilities & frozenset[Capability]().union(*(engine.capabilities for engine in engines))
+    read = {modality for engine in engines for modality in engine.input_modalities}
+    made = {modality for engine in engines for modality in engine.output_modalities}
+    if Capability.CHAT in can and any(engine.local for engine in engines):
+        # The built-in voice speaks what the text engine says, and what is said to it is transcribed.
+        can |= model.capabilities & {Capability.AUDIO_IN, Capability.AUDIO_OUT}
+        read, made = read | {"audio"}, made | {"audio"}
     entry: dict[str, Any] = {
         "name": model.name,
         "aliases": list(model.aliases),
         "title": model.title,
         "description": f"{model.title} - {model.description}" if model.description else model.title,
         "pricing": pricing(model, model.price),
+        "input_modalities": [m for m in model.input_modalities if m in read],
+        "output_modalities": [m for m in model.output_modalities if m in made],
+        "capabilities": sorted(can),
+        "served_by": served_by,
+    }
+    own = {
         "input_modalities": list(model.input_modalities),
         "output_modalities": list(model.output_modalities),
         "capabilities": sorted(model.capabilities),
-        "served_by": served_by,
     }
+    entry |= {f"own_{name}": value for name, value in own.items() if value != entry[name]}
     if price is not None and price is not model.price:
         entry["pricing_now"] = pricing(model, price)
     if model.successor_aliases:

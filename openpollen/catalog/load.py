@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from openpollen.catalog.parse import ProviderRow, parse_model, parse_provider
-from openpollen.catalog.validate import check
+from openpollen.catalog.validate import check, check_model
 from openpollen.core.errors import ConfigError
 from openpollen.core.model import Capability, Model
 from openpollen.settings import Settings, Table, nearest, parse_settings, read_toml
@@ -41,6 +41,7 @@ class _Source(Struct):
 
     providers: dict[str, tuple[str, Any]] = {}
     models: dict[str, tuple[str, Table]] = {}
+    repeated: list[tuple[str, Table]] = []  # models whose name is taken: an error, but their own faults are told too
     warnings: list[str] = []
 
 
@@ -109,6 +110,10 @@ def parse_catalog(tables: Table, file: str, problems: list[str]) -> Catalog:
         model = parse_model(table, where, problems)
         if model is not None:
             models.append(model)
+    for where, table in source.repeated:
+        repeated = parse_model(table, where, problems)
+        if repeated is not None:
+            check_model(repeated, where, providers, problems)
     models = _release_aliases(models, mine)
     source.warnings += check(
         providers,
@@ -183,6 +188,7 @@ def _operator(tables: Table, file: str, source: _Source, problems: list[str]) ->
         problems.append(f"{file}: models: must be tables, written [[models]]")
         models = []
     names: set[str] = set()
+    shipped_models = {name: table for name, (_, table) in source.models.items()}
     for number, table in enumerate(cast("list[Table]", models), 1):
         name = table.get("name")
         if not isinstance(name, str) or not name:
@@ -191,9 +197,11 @@ def _operator(tables: Table, file: str, source: _Source, problems: list[str]) ->
         where = f"{file}: [[models]] {name}"
         if name in names:
             problems.append(f"{where} name: is there twice")
+            where = f"{file}: [[models]] number {number}, {name}"
+            source.repeated.append((where, _overlay(table, shipped_models.get(name, {}), where, source.warnings)))
             continue
         names.add(name)
-        source.models[name] = (where, _overlay(table, source.models.get(name, ("", {}))[1], where, source.warnings))
+        source.models[name] = (where, _overlay(table, shipped_models.get(name, {}), where, source.warnings))
     return frozenset(names)
 
 

@@ -197,6 +197,19 @@ class Registry:
         """The entry of a model in the public lists; made once for a snapshot, not to be changed."""
         return self._entries[model.name]
 
+    def reading(self, modality: str) -> list[str]:
+        """Text models that take input of a modality as they are served now."""
+        return [
+            model.name
+            for model in self._models
+            if model.can(C.CHAT) and self.now(model) and modality in self._entries[model.name]["input_modalities"]
+        ]
+
+    def lacking(self, model: Model) -> list[str]:
+        """What the routes of a model that are not live need, as "provider: set NAME"."""
+        routes = (self.providers[route.provider] for route in model.routes if not route.substitute)
+        return list(dict.fromkeys(f"{p.name}: {p.missing}" for p in routes if not p.live))
+
     def models(self, kind: Kind | None = None) -> tuple[Model, ...]:
         """All models, or those of one kind, in the order of the lists."""
         return self._models if kind is None else tuple(model for model in self._models if model.kind == kind)
@@ -215,7 +228,9 @@ class Registry:
         if now is None:
             return describe(model, None, None)
         route, provider = now.routes[0]
-        return describe(model, now.price, route.model if provider.name == "local" else provider.name)
+        served = (self._serving.get((model.name, c, c is C.EDIT)) for c in model.capabilities & _WHERE.keys())
+        engines = [found.served_by or model for found in served if isinstance(found, Serving)]
+        return describe(model, now.price, route.model if provider.name == "local" else provider.name, engines)
 
     def _first(self, capability: Capability) -> str:
         """Default where none is fixed: the first live unpaid model that a provider serves, else the local one, else the
@@ -299,9 +314,8 @@ def _provider(row: ProviderRow, env: Mapping[str, str], supported_wires: Collect
     if row.needs_key and row.key is None:
         no_key = f"set key under [providers.{row.name}]"
     missing = " and ".join(text for text in (no_key if row.needs_key else "", no_url) if text)
-    if row.wire not in supported_wires:
-        adapter = f"this version has no adapter for its wire {row.wire!r}"
-        missing = f"{missing}; {adapter}" if missing else adapter
+    if row.wire not in supported_wires:  # no setting would help
+        missing = f"this version has no adapter for its wire {row.wire!r}"
     scheme, _, variable = (row.key or "").partition(":")
     return Provider(
         name=row.name,

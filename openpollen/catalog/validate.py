@@ -72,18 +72,32 @@ def check(
     for row in providers.values():
         _check_provider(row, provider_places[row.name], problems)
     for model in models:
-        where = model_places[model.name]
-        for route in model.routes:
-            if route.provider and route.provider not in providers:
-                hint = nearest(route.provider, providers)
-                problems.append(f"{where} [[models.routes]] provider: there is no [providers.{route.provider}]{hint}")
-        _check_price(model, where, problems)
-        _check_image_tokens(model, where, problems)
-        known = frozenset[Unit]().union(*(MEASURED_IN.get(word, frozenset()) for word in model.capabilities))
-        idle = ", ".join(sorted(model.price.rates.keys() - known))
-        if idle:
-            warnings.append(f"{where} price: {idle}: no call of this model is measured in it")
+        warnings += check_model(model, model_places[model.name], providers, problems)
     _check_names(models, model_places, problems)
+    return warnings
+
+
+def check_model(model: Model, where: str, providers: Mapping[str, ProviderRow], problems: list[str]) -> list[str]:
+    """The faults of one model by itself, and its warnings."""
+    warnings: list[str] = []
+    if not model.routes and model.price.rates:
+        warnings.append(f"{where} [[models.routes]]: is missing: only a built-in engine can serve this model")
+    elif not model.routes:
+        problems.append(
+            f'{where} [[models.routes]]: is missing; say who serves the model: provider = "NAME", model = "its name '
+            'there" and price'
+        )
+    for route in model.routes:
+        if route.provider and route.provider not in providers:
+            hint = nearest(route.provider, providers)
+            problems.append(f"{where} [[models.routes]] provider: there is no [providers.{route.provider}]{hint}")
+    if model.routes or model.price.rates:  # a price is stated with a route
+        _check_price(model, where, problems)
+    _check_image_tokens(model, where, problems)
+    known = frozenset[Unit]().union(*(MEASURED_IN.get(word, frozenset()) for word in model.capabilities))
+    idle = ", ".join(sorted(model.price.rates.keys() - known))
+    if idle:
+        warnings.append(f"{where} price: {idle}: no call of this model is measured in it")
     return warnings
 
 

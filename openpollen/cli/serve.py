@@ -51,6 +51,12 @@ def serve(host: str | None, port: int | None, data: Path | None, workers: int | 
 
 
 def _serve(settings: Settings, catalog: Catalog, config: Path | None, overrides: dict[str, Any]) -> None:
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise RuntimeError(
+            f"the data folder {settings.data} cannot be made: {fault.strerror}. Name another with --data or OPENPOLLEN_DATA."
+        ) from None
     with only_server(settings.data):
         _run(settings, catalog, config, overrides)
 

@@ -172,6 +172,6 @@ def _text(turn: Turn, model: str) -> str:
         if part.type not in ("text", "refusal"):
             raise BadRequest(
                 f"{model} reads text only and cannot take a {part.type!r} part. "
-                "Send text, or choose a model whose input_modalities list that kind (GET /v1/models)."
+                "Send text; GET /v1/models tells in input_modalities what each model takes now."
             )
     return "\n".join(part.text or part.refusal or "" for part in turn.content)

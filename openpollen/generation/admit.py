@@ -5,7 +5,7 @@ can do what was asked, and the most it can cost. Pure but for reading the catalo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import Struct, structs
 
@@ -117,7 +117,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How a call will run. ``most`` is the most that it can use."""
+    """How a call will run. ``most`` is the most that it can use, ``asked`` the same without what a provider's film or song
+    may be longer than was asked."""
 
     attempts: tuple[Attempt, ...]
     served_by: Model
@@ -125,6 +126,7 @@ class Admission:
     paid_only: bool
     facts: PriceFacts
     most: Ceiling
+    asked: Ceiling
     revision: str
 
     @property
@@ -146,7 +148,11 @@ class Admission:
 
     def expected(self) -> int:
         """What a usual call of this kind costs: a chat is taken to answer a quarter of the most it may."""
-        return self.bound(-(-self.most.output_tokens // 4))
+        return self.quoted(-(-self.most.output_tokens // 4))
+
+    def quoted(self, output_tokens: int | None = None) -> int:
+        """The most that the call can cost if what comes is as long as was asked for: what a cap must leave room for."""
+        return replace(self, most=self.asked).bound(output_tokens)
 
 
 def admit(call: Call, registry: Registry, adapters: Mapping[str, Adapter], longest_answer: int) -> Admission:
@@ -161,10 +167,34 @@ def admit(call: Call, registry: Registry, adapters: Mapping[str, Adapter], longe
     call.request = fit(call.request, call.model)
     if engine is not call.model:
         call.request = fit(call.request, engine)
+    if isinstance(call.request, ChatRequest) and engine.local:
+        _check_parts(call.request, call.model, engine, registry)
     attempts = _attempts(call, serving, adapters, engine)
     call.caller.require_model(call.model.name)
-    facts, most = ceiling_of(call.request, call.model, engine, serving.price, longest_answer, rewritten=call.enhance)
-    return Admission(attempts, engine, serving.price, serving.paid_only, facts, most, registry.revision)
+    priced = (call.request, call.model, engine, serving.price, longest_answer)
+    facts, most = ceiling_of(*priced, rewritten=call.enhance)
+    asked = most
+    if isinstance(call.request, VideoRequest | MusicRequest):
+        _, asked = ceiling_of(*priced, rewritten=call.enhance, exact=True)
+    return Admission(attempts, engine, serving.price, serving.paid_only, facts, most, asked, registry.revision)
+
+
+def _check_parts(request: ChatRequest, model: Model, engine: Model, registry: Registry) -> None:
+    """Raises BadRequest for a picture or sound that the built-in engine cannot read, and says what would."""
+    unread = limits.unread_part(request, engine)
+    if unread is None:
+        return
+    kind, modality = unread
+    who = engine.name if engine is model else f"{engine.name}, which serves {model.name} here,"
+    able = registry.reading(modality)
+    lacking = registry.lacking(model) if modality in model.input_modalities else []
+    if able:
+        advice = f"Choose a model that does: {', '.join(able[:8])}."
+    elif lacking:
+        advice = f"{model.name} does once one of its providers is set up here: {'; or '.join(lacking)}."
+    else:
+        advice = "No model here does now; GET /text/models lists what each one takes."
+    raise BadRequest(f"messages: {who} reads text only and cannot take a {kind!r} part. {advice}")
 
 
 def fit(request: Request, model: Model) -> Request:

@@ -50,11 +50,19 @@ class _SearchOptions(Struct):
 
 
 def ceiling_of(
-    request: Request, model: Model, engine: Model, price: Price, longest_answer: int, *, rewritten: bool = False
+    request: Request,
+    model: Model,
+    engine: Model,
+    price: Price,
+    longest_answer: int,
+    *,
+    rewritten: bool = False,
+    exact: bool = False,
 ) -> tuple[PriceFacts, Ceiling]:
     """What decides between rates, and the most that the request can use. ``price`` is what the caller pays;
     ``longest_answer`` the most output tokens where the model's own maximum is unknown. A prompt that will be
-    ``rewritten`` counts at its longest."""
+    ``rewritten`` counts at its longest. A film or song is taken to come out a little longer than was asked unless it is
+    ``exact``; the built-in engine's films never do."""
     match request:
         case ChatRequest():
             return _chat(request, model, longest_answer)
@@ -71,7 +79,7 @@ def ceiling_of(
             return PriceFacts(quality=request.quality, resolution=resolution), most
         case VideoRequest():
             most = ceiling.video_ceiling(
-                seconds=request.seconds + _VIDEO_SLACK,
+                seconds=request.seconds + (0 if exact or engine.local else _VIDEO_SLACK),
                 width=request.width,
                 height=request.height,
                 fps=request.fps or 30,
@@ -82,7 +90,8 @@ def ceiling_of(
             return PriceFacts(), ceiling.speech_ceiling(text=request.input, speed=request.speed)
         case MusicRequest():
             seconds = request.seconds or engine.limits.max_duration or LONGEST_MUSIC
-            return PriceFacts(), ceiling.music_ceiling(seconds=seconds + _MUSIC_SLACK, prompt=request.prompt)
+            slack = 0 if exact else _MUSIC_SLACK
+            return PriceFacts(), ceiling.music_ceiling(seconds=seconds + slack, prompt=request.prompt)
         case TranscriptionRequest():
             return PriceFacts(), ceiling.transcription_ceiling(ms=request.heard_ms)
 

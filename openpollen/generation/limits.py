@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any, cast
 
+import msgspec
 from msgspec import structs
 
 from openpollen.core.assets import ImageRequest, MusicRequest, SpeechRequest, VideoRequest
+from openpollen.core.chat import ChatRequest
 from openpollen.core.errors import BadRequest
 from openpollen.core.model import Limits, Model
 
@@ -52,6 +55,27 @@ def check_image(request: ImageRequest, model: Model) -> ImageRequest:
     return request
 
 
+#: Parts of a message that a built-in text model is given as text, and the modality of others.
+_TEXT_PARTS = ("text", "refusal", "input_audio")
+_MODALITIES = {"image_url": "image", "video_url": "video"}
+
+
+def unread_part(request: ChatRequest, engine: Model) -> tuple[str, str] | None:
+    """The type and modality of the first part that a built-in engine cannot read; None when it reads all."""
+    messages = bytes(request.fields.get("messages", b""))
+    if b'"type"' not in messages:
+        return None
+    for message in msgspec.json.decode(messages, type=list[dict[str, Any]]):
+        content = message.get("content")
+        for part in cast("list[Any]", content) if isinstance(content, list) else ():
+            kind = cast("dict[str, Any]", part).get("type") if isinstance(part, dict) else None
+            if isinstance(kind, str) and kind not in _TEXT_PARTS:
+                modality = _MODALITIES.get(kind, kind)
+                if modality not in engine.input_modalities:
+                    return kind, modality
+    return None
+
+
 def check_video(request: VideoRequest, model: Model) -> VideoRequest:
     """The request inside the model's durations, shapes and resolutions. Raises BadRequest naming what would work."""
     limits, given = model.limits, request.given
@@ -80,6 +104,10 @@ def check_video(request: VideoRequest, model: Model) -> VideoRequest:
     if "size" not in given:
         width, height = frame_size(request.aspect_ratio, request.resolution)
         request = structs.replace(request, width=width, height=height)
+    # H.264 frames have even sides.
+    request = structs.replace(
+        request, width=request.width + request.width % 2, height=request.height + request.height % 2
+    )
     _check_characters("prompt", request.prompt, model)
     # The length is the model's from here on: an engine that stands in for it makes that one, not its own default.
     return structs.replace(request, seconds=seconds, given=request.given | {"duration"})

@@ -241,7 +241,10 @@ class Pipeline:
                 if failure.error.spent:
                     self._vain(call, admission, attempt, heard)
                 last = failure.error
-                log.warning("%s failed: %s", attempt.provider.name, last.message)
+                if not (
+                    attempt.provider.name == LOCAL and last.status < 429
+                ):  # the engine's word on the caller's request
+                    log.warning("%s failed: %s", attempt.provider.name, last.message)
                 if not failure.retryable:
                     break
             except BaseException:
@@ -321,9 +324,13 @@ class Pipeline:
                 call.request = chat = structs.replace(chat, max_tokens=most)
         amount = marked_up(admission.bound(most), request.markup)
         if call.max_cost is not None and amount > call.max_cost:
-            # A chat would do with any cap that leaves a token for its answer.
-            least = marked_up(admission.bound(1), request.markup) if isinstance(chat, ChatRequest) else amount
-            raise _beyond_cap(least, call.max_cost)
+            # A chat would do with any cap that leaves a token for its answer, a film with the price of its length.
+            required = marked_up(
+                admission.bound(1) if isinstance(chat, ChatRequest) else admission.quoted(), request.markup
+            )
+            if isinstance(chat, ChatRequest) or required > call.max_cost:
+                raise _beyond_cap(required, call.max_cost)
+            amount = call.max_cost  # settlement takes no more
         ledger = self._settings.ledger
         least = None
         if isinstance(chat, ChatRequest) and chat.max_tokens is None:

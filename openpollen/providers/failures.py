@@ -15,7 +15,7 @@
 | no connection; it broke off                                 | 502 ``upstream_unreachable``, ``_broken``     | yes  |
 | no free connection to it                                    | 503 ``upstream_overloaded``                   | yes  |
 | our own engine host (``local``): 429, 503                   | the same, with its words and code             | yes  |
-| our own engine host (``local``): 422                        | the same, with its words and code             | no   |
+| our own engine host (``local``): 400, 413, 422              | the same, with its words and code             | no   |
 
 ``next``: whether another route may be tried, which ends with the first byte sent to the caller. ``details`` name the
 provider, its status and, in ``hint``, what the operator can do. All that a provider wrote passes ``scrub`` before it is
@@ -37,6 +37,7 @@ from openpollen.core.errors import (
     BadRequest,
     GatewayError,
     GatewayTimeout,
+    PayloadTooLarge,
     RateLimited,
     ServiceUnavailable,
     UnprocessableEntity,
@@ -67,6 +68,8 @@ _NO_STREAM = frozenset({"stream_cut", "stream_invalid", "stream_expected"})
 #: The provider of the built-in engines. Its words are ours: they are meant for the caller as they stand.
 LOCAL = "local"
 _LOCAL_ERRORS: Mapping[int, type[GatewayError]] = {
+    400: BadRequest,
+    413: PayloadTooLarge,
     422: UnprocessableEntity,
     429: RateLimited,
     503: ServiceUnavailable,
@@ -104,9 +107,10 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
             UnprocessableEntity(message, reason="content_policy_violation", details=details), retryable=False
         )
     if provider.name == LOCAL and shown and status in _LOCAL_ERRORS:
-        reason = words.codes[0] if words.codes else None
-        told = _LOCAL_ERRORS[status](shown, reason=reason, details=details, retry_after=retry_after(headers))
-        return Failure(told, retryable=status != 422)
+        kind = _LOCAL_ERRORS[status]
+        reason = next((code for code in words.codes[:1] if code != kind.code.lower()), None)
+        told = kind(shown, reason=reason, details={"provider": LOCAL}, retry_after=retry_after(headers))
+        return Failure(told, retryable=status in (429, 503))
     if words.has(_CREDIT, _CREDIT_EXACT) or status == 402:
         return _ours("has no credit left with it", "provider_credit", "top up the account there", provider, details)
     if words.has(_CREDENTIAL) or status in (401, 403):

@@ -66,6 +66,7 @@ BAD: dict[str, tuple[str, tuple[str, ...]]] = {
     "route dangling": (CHAT + PRICE + ROUTE.replace('"lab"', '"labb"'), ("routes]] provider", "did you mean lab")),
     "route without model": (CHAT + PRICE + '[[models.routes]]\nprovider = "lab"\n', ("routes]] model", "is missing")),
     "no price": (CHAT + ROUTE, ("[[models]] x price", "input_token", "output_token")),
+    "no routes": (CHAT, ("[[models]] x [[models.routes]]", "is missing")),
     "price without output": (CHAT + 'price = { input_token = "1" }\n' + ROUTE, ("[[models]] x price", "output_token")),
     "image without price": (
         HEAD + 'capabilities = ["image"]\n' + PRICE + ROUTE,

@@ -48,6 +48,7 @@ PAINTED = {
 }
 
 
+_FRAMED = frozenset({"bicycle", "motorcycle", "kick-scooter"})  # mostly wheels, but their colour is the frame's
 PORTRAIT = "portrait-of-"  # before an id: the pack's own face or bust, without the body that is put under it elsewhere
 _FACES = {whole: face for face, whole in WHOLE.items() if not whole.endswith("-standing")} | {
     "man-standing": "man",
@@ -121,7 +122,7 @@ def draw(key: str, rows: int, tint: Tint | None = None, copy: int = 0) -> Array:
     """
     rgba = _painted(key, rows, copy) if key in PAINTED else _drawn(key, rows)
     if tint is not None:
-        rgba = recolored(rgba, tint, keep_skin=_is_person(key))
+        rgba = recolored(rgba, tint, keep_skin=_is_person(key), keep_grey=key in _FRAMED)
     rgba.setflags(write=False)
     return rgba
 

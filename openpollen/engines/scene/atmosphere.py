@@ -71,7 +71,7 @@ def air_of(plan: Plan) -> Air:
     cool: Rgb = (grey * 0.94, grey, grey * 1.1)
     veil = cover * 0.85
     murky = plan.weather in ("fog", "snow")
-    return replace(
+    air = replace(
         base,
         zenith=blend(base.zenith, scale(cool, 1.0 if murky else 0.72), veil),
         middle=blend(base.middle, scale(cool, 1.1 if murky else 0.95), veil * 0.9),
@@ -86,6 +86,26 @@ def air_of(plan: Plan) -> Air:
         stars=(1.0 if night else 0.35 if plan.time == "dusk" else 0.0) * max(0.0, 1 - cover * 1.3),
         night=night,
         low_sun=plan.time in ("dawn", "sunset"),
+    )
+    asked = dict(plan.washes)
+    air = _in_color(air, asked["sky"].rgb) if "sky" in asked else air
+    disc = asked.get("moon" if night or plan.time == "dusk" else "sun")
+    return replace(air, glow=blend(air.glow, disc.rgb, 0.7)) if disc else air
+
+
+def _in_color(air: Air, color: Rgb) -> Air:
+    """The air of a sky in a colour that was asked for, as bright or dark as its hour makes it."""
+    white: Rgb = (1.0, 1.0, 1.0)
+    level = 0.34 if air.night else 1.0
+    return replace(
+        air,
+        zenith=scale(color, 0.72 * level),
+        middle=scale(color, 0.96 * level),
+        horizon=scale(blend(color, white, 0.42), level),
+        glow=blend(air.glow, color, 0.5),
+        cloud_lit=blend(air.cloud_lit, color, 0.4),
+        cloud_dark=blend(air.cloud_dark, color, 0.6),
+        ambient=blend(air.ambient, color, 0.3),
     )
 
 

@@ -5,11 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .lexicon import Meaning
-from .types import Relation, Subject, Tint
+from .types import Part, Relation, Subject, Tint
 
 MAX_SUBJECTS = 8
 MAX_FIGURES = 24
 MAX_COUNT = 9  # of one subject
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place or a part of one as it was named: the word, the setting it means ("" for the sun), its details, the part of
+    a backdrop that it is, and its colour."""
+
+    word: str
+    setting: str
+    extras: frozenset[str]
+    part: Part | None
+    tint: Tint | None
 
 
 @dataclass
@@ -19,7 +31,9 @@ class Draft:
     subjects: list[Subject] = field(default_factory=list[Subject])
     relations: list[Relation] = field(default_factory=list[Relation])
     scenery: list[Meaning] = field(default_factory=list[Meaning])
+    places: list[Place] = field(default_factory=list[Place])
     palette: list[Tint] = field(default_factory=list[Tint])
+    loose: list[Tint] = field(default_factory=list[Tint])  # colours of nothing
     unknown: list[str] = field(default_factory=list[str])
     guesses: list[str] = field(default_factory=list[str])
     left_out: list[str] = field(default_factory=list[str])  # named after the last subject there is room for
@@ -27,10 +41,17 @@ class Draft:
     group: list[int] = field(default_factory=list[int])  # subjects a relation word would speak of
     relation: str = ""
     sources: list[int] = field(default_factory=list[int])
+    keepers: list[int] = field(default_factory=list[int])  # who holds or contains what was named last
+    keeping: str = ""  # the relation to them
+    fresh: bool = True  # nothing was named since the last word that begins a phrase
     wearers: list[int] = field(default_factory=list[int])  # who wears what was named last
     action: str = ""  # the relation as it was written
     unposed: list[str] = field(default_factory=list[str])  # actions that only the company of the two shows
     undone: list[str] = field(default_factory=list[str])  # actions that nothing shows
+    unlettered: list[str] = field(default_factory=list[str])  # of the words in quotes
+    unplaced: list[str] = field(default_factory=list[str])  # named places beyond the one that is painted
+    uncolored: list[str] = field(default_factory=list[str])  # colours, with what should have them, that are not shown
+    unrelated: list[str] = field(default_factory=list[str])  # relations that are not shown
     denied: set[str] = field(default_factory=set[str])  # as `denial` writes them
     denied_words: list[str] = field(default_factory=list[str])
     denied_unknown: list[str] = field(default_factory=list[str])
@@ -46,4 +67,6 @@ class Draft:
     determined: bool = False
     aloft: bool = False
     stray: str = ""
+    stray_begins: bool = False  # the stray word stands where a phrase begins
+    plain: str = ""  # the last word without a part in the picture
     last_emoji: str = ""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
+import re
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from .art import extent
 from .drawings import TEXT_AREAS
+from .fonts import LEADING, runs
 from .paint import blur, f32, over
 from .types import Array, Plan, Rgb
 
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _INK: dict[str, Rgb] = {"sign": (0.27, 0.14, 0.1), "billboard": (0.16, 0.14, 0.34), "banner": (1.0, 0.93, 0.72)}
 
 
@@ -21,19 +22,16 @@ def carries_text(key: str) -> bool:
     return key in TEXT_AREAS
 
 
-@lru_cache(maxsize=32)
-def _font(size: int) -> Any:
-    return ImageFont.load_default(size=size)
-
-
 def _fits(lines: list[str], size: int, width: float, height: float) -> bool:
-    font = _font(size)
-    return len(lines) * size * 1.16 <= height and all(font.getlength(line) <= width for line in lines)
+    return len(lines) * size * LEADING <= height and all(runs(line, size)[1] <= width for line in lines)
 
 
 def _wrapped(text: str, lines: int) -> list[str]:
-    """`text` in at most `lines` lines of like length, broken at spaces."""
+    """`text` in at most `lines` lines of like length, broken at spaces; in a script without them, anywhere."""
     words = text.split()
+    if len(words) == 1 and len(text) > 8 and _UNSPACED.search(text):
+        step = -(-len(text) // lines)
+        return [text[at : at + step] for at in range(0, len(text), step)]
     goal = len(text) / lines
     out: list[str] = [""]
     for word in words:
@@ -65,19 +63,20 @@ def mask(text: str, width: int, height: int) -> Array:
     image = Image.new("L", box, 0)
     pen = ImageDraw.Draw(image)
     lines, size = best_setting(text, box[0] * 0.94, box[1] * 0.94)
-    font = _font(size)
-    top = (box[1] - len(lines) * size * 1.16) / 2
+    top = (box[1] - len(lines) * size * LEADING) / 2
     for number, line in enumerate(lines):
-        middle = top + (number + 0.5) * size * 1.16
-        pen.text(
-            (box[0] / 2, middle),
-            line,
-            font=font,
-            fill=255,
-            anchor="mm",
-            stroke_width=max(1, size // 26),
-            stroke_fill=255,
-        )
+        parts, length = runs(line, size)
+        base = top + (number + 0.5) * size * LEADING + 0.36 * size  # capitals are about 0.72 of the size high
+        for part in parts:
+            pen.text(
+                ((box[0] - length) / 2 + part.x, base),
+                part.text,
+                font=part.font,
+                fill=255,
+                anchor="ls",
+                stroke_width=part.stroke,
+                stroke_fill=255,
+            )
     return f32(image.resize((max(8, width), max(8, height)), Image.Resampling.BOX)) / 255
 
 

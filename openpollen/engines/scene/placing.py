@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from .art import aspect, thumbnail
+from .traits import CONTAINERS, SHALLOW
 from .types import Array
 
 # how far down from its top the seat or shelf of a thing is, as a fraction of its height
@@ -138,6 +139,13 @@ def _in(child: Figure, target: Figure, at: float, of: int) -> None:
     child.x = target.x + (at - 0.5) * target.width * 0.8 * (of > 1)
     child.y = target.y + target.height * max(0.3, 1 - surface(target.key) - 0.42)
     child.order, child.carried = target.order - 0.1, True
+    if target.key in CONTAINERS:  # the front hides the lower part
+        child.x = target.x + (at - 0.5) * target.width * 0.86
+        child.y = target.y + target.height * (1 - CONTAINERS[target.key])
+        if target.key in SHALLOW:
+            child.order = target.order + 0.1
+        else:
+            child.y -= 0.3 * child.height
     if target.key.endswith("-tree"):  # seen among the leaves, not hidden by them
         child.y, child.order = target.y + 0.5 * target.height, target.order + 0.1
 
@@ -267,6 +275,14 @@ def _chasing(child: Figure, target: Figure, at: float, of: int) -> None:
     child.flip = target.flip
 
 
+def _left(child: Figure, target: Figure, at: float, of: int) -> None:
+    aside(child, target, -1, 0.12, _row(at, of))
+
+
+def _right(child: Figure, target: Figure, at: float, of: int) -> None:
+    aside(child, target, 1, 0.12, _row(at, of))
+
+
 def _between(child: Figure, target: Figure, at: float, of: int) -> None:
     """In front of two who face each other, low enough to leave both in sight."""
     limit = 0.5 * target.height
@@ -291,4 +307,6 @@ PLACERS = {
     "close": _close,
     "chasing": _chasing,
     "between": _between,
+    "left": _left,
+    "right": _right,
 }

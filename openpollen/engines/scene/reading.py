@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from .fonts import letterable
 from .icons import bare_emoji, by_emoji, icons
 from .lexicon import (
     LONGEST,
@@ -25,7 +26,11 @@ from .lexicon import (
 
 MAX_TEXT = 60  # characters that are lettered; more would not be legible
 _QUOTED = re.compile(
-    r"“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]|\"([^\"]+)\"|(?:(?<=\s)|^)['‘]([^'’]{2,}(?:['’]\w[^'’]*)*)['’](?=\W|$)"
+    r"“([^”]+)”|«([^»]+)»|»([^«]+)«|„([^“”]+)[“”]|”([^”]+)”|「([^」]+)」|『([^』]+)』|＂([^＂]+)＂|"
+    r"\"([^\"]+)\"|(?:(?<=\s)|^)['‘]([^'’]{2,}(?:['’]\w[^'’]*)*)['’](?=\W|$)"
+)
+_LABEL = re.compile(
+    r"\b(?:with\s+)?(?:the\s+)?(?:words?|text|title|caption|lettering|letters)\s*[:,]?\s*(?=[“«»„”「『\"＂'‘])"
 )
 _SAID = re.compile(
     r"\b(says|say|saying|reads|reading|(?:with the )?(?:words?|text|title|caption|lettering))[:,]?\s+"
@@ -55,6 +60,7 @@ class Reading:
     pieces: tuple[Piece, ...]
     text: str = ""
     adjectives_follow: bool = False
+    unlettered: tuple[str, ...] = ()  # what of the words to letter no font has, or is too long
 
 
 def quoted(prompt: str) -> str:
@@ -65,8 +71,9 @@ def quoted(prompt: str) -> str:
 def read(prompt: str) -> Reading:
     """Take a prompt to pieces. Never fails; what is not understood is a piece of kind "unknown" or "plain"."""
     prompt = quoted(prompt)
-    text = " ".join(next(g for g in m.groups() if g) for m in _QUOTED.finditer(prompt)).strip()
-    prompt = _QUOTED.sub(" ; ", prompt)
+    said = " ".join(" ".join(words_in_quotes(prompt)).split())
+    text, unlettered = letterable(said[:MAX_TEXT])
+    prompt = without_quotes(_LABEL.sub("", prompt), " ; ")
     segments = _split_emoji(prompt)
     words = [w for segment in segments if isinstance(segment, str) for w in tokens(segment)]
     language = detect([part for w in words[:400] for part in w.split("'")])
@@ -76,9 +83,20 @@ def read(prompt: str) -> Reading:
             pieces.append(segment)
         else:
             pieces += _pieces(tokens(segment), language)
-    return Reading(
-        tuple(pieces), " ".join(text.split())[:MAX_TEXT], language is not None and language.adjectives_follow
-    )
+    if len(said) > MAX_TEXT:
+        unlettered.append(said[MAX_TEXT:])
+    follow = language is not None and language.adjectives_follow
+    return Reading(tuple(pieces), text, follow, tuple(unlettered))
+
+
+def words_in_quotes(prompt: str) -> list[str]:
+    """What stands between quotation marks, each in its turn."""
+    return [next(g for g in m.groups() if g) for m in _QUOTED.finditer(prompt)]
+
+
+def without_quotes(prompt: str, instead: str) -> str:
+    """`prompt` with something else in the place of what stands between quotation marks."""
+    return _QUOTED.sub(instead, prompt)
 
 
 @cache

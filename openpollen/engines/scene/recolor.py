@@ -5,25 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from .paint import f32, smoothstep
-from .types import Array, Tint
+from .types import Array, Rgb, Tint
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _BINS = 24  # of hue; the last place of the histogram is for greys
 NEUTRAL = 0.17  # spread of channels below which a pixel has no hue of its own
 
 
-def recolored(rgba: Array, tint: Tint, *, keep_skin: bool = False) -> Array:
+def recolored(rgba: Array, tint: Tint, *, keep_skin: bool = False, keep_grey: bool = False) -> Array:
     """`rgba` (premultiplied) with its main colour and its shades turned to `tint`.
 
     The main colour is the hue, or the grey, that covers most of the drawing. Other hues stay: a red house keeps blue
-    windows. Eyes and mouths stay dark. `keep_skin` leaves the yellow of the pack's faces and hands, for people.
+    windows. Eyes and mouths stay dark. `keep_skin` leaves the yellow of the pack's faces and hands, for people;
+    `keep_grey` leaves greys, for the tyres of a bicycle.
     """
     alpha = rgba[..., 3]
     if not (alpha > 0.5).any():
         return rgba
     rgb = rgba[..., :3] / np.maximum(alpha, 1e-3)[..., None]
     luma = f32(rgb @ _LUMA)
-    share = _main_share(rgb, alpha, luma, keep_skin)
+    share = _main_share(rgb, alpha, luma, keep_skin, keep_grey)
     weight = share * alpha
     middle = float(_weighted_median(luma, weight))
     target = f32(tint.rgb)
@@ -37,7 +38,23 @@ def recolored(rgba: Array, tint: Tint, *, keep_skin: bool = False) -> Array:
     return out
 
 
-def _main_share(rgb: Array, alpha: Array, luma: Array, keep_skin: bool) -> Array:
+def washed(rgba: Array, color: Rgb) -> Array:
+    """`rgba` (premultiplied) in shades of one colour: its middle tones become it, light ones stay light."""
+    alpha = np.maximum(rgba[..., 3], 1e-3)
+    luma = f32(rgba[..., :3] @ _LUMA) / alpha
+    middle = float(np.median(luma[rgba[..., 3] > 0.5])) if (rgba[..., 3] > 0.5).any() else 0.5
+    low = np.clip(luma / max(middle, 0.08), 0, 1.15)
+    lift = np.clip((luma - middle) / max(1 - middle, 0.2), 0, 1) * np.float32(0.6)
+    out = rgba.copy()
+    for c in range(3):
+        shade = np.clip(color[c] * low, 0, 1)
+        shade = shade + (1 - shade) * lift
+        own = rgba[..., c] / alpha
+        out[..., c] = (own + (shade - own) * np.float32(0.85)) * rgba[..., 3]
+    return f32(out)
+
+
+def _main_share(rgb: Array, alpha: Array, luma: Array, keep_skin: bool, keep_grey: bool) -> Array:
     """How far each pixel belongs to the main colour, 0..1."""
     high, low = rgb.max(axis=-1), rgb.min(axis=-1)
     spread = high - low
@@ -46,6 +63,8 @@ def _main_share(rgb: Array, alpha: Array, luma: Array, keep_skin: bool) -> Array
     if keep_skin:
         skin = smoothstep(0.055, 0.075, hue) * (1 - smoothstep(0.15, 0.17, hue)) * smoothstep(0.3, 0.4, spread)
         alpha = f32(alpha * (1 - skin))
+    if keep_grey:
+        alpha = f32(alpha * (luma > 0.25))  # tyres are of a very dark blue
     bins = (hue * _BINS).astype(int) % _BINS
     histogram = np.bincount(bins.ravel(), (colored * alpha).ravel(), _BINS)
     near = (
@@ -57,7 +76,7 @@ def _main_share(rgb: Array, alpha: Array, luma: Array, keep_skin: bool) -> Array
     grey = float(((1 - colored) * alpha * (luma > 0.25)).sum())
     dark = float(((1 - colored) * alpha * (luma <= 0.25)).sum())
     total = float(alpha.sum())
-    if grey > 0.5 * total or dark > 0.75 * total:
+    if not keep_grey and (grey > 0.5 * total or dark > 0.75 * total):
         kept = smoothstep(0.16, 0.28, luma) if grey > dark else np.ones_like(luma)
         return f32((1 - colored) * kept)
     away = np.abs((hue - (best + 0.5) / _BINS + 0.5) % 1 - 0.5)

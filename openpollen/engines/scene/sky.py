@@ -68,14 +68,15 @@ def _disc(
     moon = air.night or (plan.time == "dusk" and plan.moon)
     if (plan.time == "dusk" and not moon) or ("moon" if moon else "sun") in plan.denied:
         return
+    wanted = dict(plan.washes).get("moon" if moon else "sun")
     if not moon:
-        radius = 0.05 if air.low_sun else 0.035
+        radius = 0.07 if wanted else 0.05 if air.low_sun else 0.035
         add(
             image,
             air.glow,
             f32(0.55 * clear_air * np.exp(-distance / 0.055) + 0.2 * clear_air * np.exp(-distance / 0.2)),
         )
-        face = blend((1.0, 0.97, 0.86), (1.0, 0.87, 0.6), 0.75 if air.low_sun else 0.0)
+        face = wanted.rgb if wanted else blend((1.0, 0.97, 0.86), (1.0, 0.87, 0.6), 0.75 if air.low_sun else 0.0)
         lay(image, face, smoothstep(radius + 0.004, radius - 0.004, distance) * f32(clear_air))
         return
     radius = 0.055
@@ -87,7 +88,7 @@ def _disc(
     bright = np.clip(0.93 + 0.06 * np.sqrt(np.clip(1 - r * r, 0, 1)) - 0.16 * smoothstep(0.0, 0.8, maria), 0, 1)
     face = np.empty((size, size, 4), np.float32)
     face[..., 3] = smoothstep(1.03, 0.97, r) * np.float32(clear_air)
-    for c, k in enumerate((1.0, 0.985, 0.93)):
+    for c, k in enumerate(wanted.rgb if wanted else (1.0, 0.985, 0.93)):
         face[..., c] = bright * k * face[..., 3]
     over(image, face, int(sun[0] * w - size / 2), int(sun[1] * h - size / 2))
 
@@ -117,6 +118,8 @@ def _clouds(
             sheet_clouds(rng, h, w, horizon, air, sun, 0.5 * cloudiness),
             heap_clouds(rng, h, w, horizon, air, sun, 0.8),
         ]
+    if {"sun", "moon"} & dict(plan.washes).keys():  # a disc in a colour of its own is to be seen
+        return [wisps(rng, h, w, horizon, air, sun, 0.3)]
     high = wisps(rng, h, w, horizon, air, sun, 0.75 if plan.weather == "wind" else 0.4)
     if air.night:
         return [high * 0.35]

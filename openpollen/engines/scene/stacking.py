@@ -13,11 +13,11 @@ import numpy as np
 
 from .art import aspect
 from .placing import PLACERS, Figure
-from .traits import WEARABLE, trait
-from .types import Plan
+from .traits import CONTAINERS, WEARABLE, trait
+from .types import Plan, Relation
 
 Domain = Literal["ground", "air", "hang", "deep", "water", "drift"]
-ACTING = ("facing", "close", "chasing")
+ACTING = ("facing", "close", "chasing", "left", "right")
 ATTACHING = ("on", "riding", "in", "above", "under", "behind", "in_front", "held", "between", *ACTING)
 
 
@@ -41,11 +41,7 @@ class Group:
 
 def build_groups(plan: Plan, unit: float, rng: np.random.Generator) -> list[Group]:
     """All figures of the plan at natural relative sizes, stacked by relation."""
-    parents: dict[int, tuple[int, str]] = {}
-    for relation in plan.relations:
-        cyclic = _is_below(relation.target, relation.subject, parents)
-        if relation.kind in ATTACHING and relation.subject not in parents and not cyclic:
-            parents[relation.subject] = (relation.target, relation.kind)
+    parents, _ = _parents(plan)
     figures: dict[int, list[Figure]] = {i: _copies(plan, i, unit, rng) for i in range(len(plan.subjects))}
     groups: dict[int, list[Group]] = {}
     for index in figures:
@@ -65,6 +61,26 @@ def build_groups(plan: Plan, unit: float, rng: np.random.Generator) -> list[Grou
             _set_on_islet(group)
         group.measure()
     return out
+
+
+def _parents(plan: Plan) -> tuple[dict[int, tuple[int, str]], list[Relation]]:
+    """What each subject is attached to and how, the first relation of each; and the relations that this leaves out."""
+    parents: dict[int, tuple[int, str]] = {}
+    left: list[Relation] = []
+    for relation in plan.relations:
+        if relation.kind not in ATTACHING or relation.subject == relation.target:
+            continue
+        if relation.subject in parents or _is_below(relation.target, relation.subject, parents):
+            left.append(relation)
+        else:
+            parents[relation.subject] = (relation.target, relation.kind)
+    return parents, left
+
+
+def unplaced(plan: Plan) -> list[str]:
+    """Relations of a plan that are not shown, because their subject has its place by another."""
+    nouns = [subject.noun for subject in plan.subjects]
+    return [f"{nouns[r.subject]} {r.kind.replace('_', ' ')} {nouns[r.target]}" for r in _parents(plan)[1]]
 
 
 def _set_on_islet(group: Group) -> None:
@@ -147,7 +163,11 @@ def _attach(
 ) -> None:
     """Put `children` into the groups of `targets`, each in its relation."""
     shares = [children[i :: len(targets)] for i in range(len(targets))]
-    if kind in ("on", "riding", "in"):
+    if kind == "in" and targets[0].key in CONTAINERS:
+        for target, share in zip(targets, shares, strict=True):
+            target.width, target.height = 1.3 * target.width, 1.3 * target.height
+            _fill(target, share)
+    elif kind in ("on", "riding", "in"):
         _make_room(children, targets, shares)
     for target, share in zip(targets, shares, strict=True):
         group = next(g for g in groups if target in g.figures)
@@ -165,6 +185,17 @@ def _slots(row: list[Figure]) -> list[float]:
     total = sum(f.width for f in row)
     ends = np.cumsum([f.width for f in row])
     return [float(end - f.width / 2) / total for end, f in zip(ends, row, strict=True)]
+
+
+def _fill(target: Figure, share: list[Figure]) -> None:
+    """Shrink what lies in a container until it is a heap in it: crowded, but every piece of it seen."""
+    for child in share:
+        factor = min(1.0, 0.7 * target.height / child.height)
+        child.width, child.height = child.width * factor, child.height * factor
+    load = sum(child.width for child in share) / (1.25 * target.width)
+    if load > 1:
+        for child in share:
+            child.width, child.height = child.width / load, child.height / load
 
 
 def _make_room(children: list[Figure], targets: list[Figure], shares: list[list[Figure]]) -> None:

@@ -10,6 +10,7 @@ from typing import cast, get_args
 from .art import portrait_of
 from .draft import MAX_COUNT, MAX_FIGURES, MAX_SUBJECTS, Draft
 from .lexicon import Meaning
+from .places import main_setting, washes_of
 from .traits import trait
 from .types import Plan, Relation, Setting, Style, Subject, TimeOfDay, Weather
 
@@ -28,7 +29,7 @@ def whole_plan(
     scenery: list[Meaning],
     draft: Draft,
 ) -> Plan:
-    named = next(_values(scenery, "setting"), None)
+    named = main_setting(_values(scenery, "setting"), draft.places)
     extra = frozenset(_values(scenery, "extra"))
     flags = set(_values(scenery, "flag"))
     weather = next(_values(scenery, "weather"), "clear")
@@ -42,7 +43,7 @@ def whole_plan(
     setting = named or _implied_setting(subjects, extra, weather, bool(flags), prompt, draft.denied)
     if time is None and not subjects and named is None and not scenery:
         time = ("day", "dawn", "sunset", "dusk")[zlib.crc32(prompt.encode()[::-1]) % 4]
-    return Plan(
+    plan = Plan(
         prompt=prompt,
         setting=cast(Setting, setting),
         setting_named=named is not None,
@@ -59,6 +60,7 @@ def whole_plan(
         unknown=tuple(draft.unknown[:20]),
         denied=frozenset(draft.denied),
     )
+    return replace(plan, washes=washes_of(draft.places, plan))
 
 
 def _implied_time(flags: set[str], extra: frozenset[str]) -> str | None:
@@ -119,6 +121,11 @@ def _suited(subjects: list[Subject], setting: str, extra: frozenset[str]) -> Ite
             yield subject
 
 
+def could_not_letter(words: list[str]) -> str:
+    """The part of a note that tells which words are not lettered."""
+    return "could not letter: " + ", ".join(f"“{run}”" for run in words)
+
+
 def note_on(draft: Draft, wanted: int, unavoidable: list[str]) -> str:
     """What the plan leaves out of the prompt; `wanted` is the number of figures it would have had without a limit,
     `unavoidable` what was not wanted and is there all the same."""
@@ -127,6 +134,8 @@ def note_on(draft: Draft, wanted: int, unavoidable: list[str]) -> str:
         parts.append("drew " + ", ".join(draft.guesses[:6]))
     if draft.unknown:
         parts.append("no drawing for: " + ", ".join(draft.unknown[:10]))
+    if draft.unlettered:
+        parts.append(could_not_letter(draft.unlettered[:10]))
     if unavoidable:
         parts.append("cannot leave out: " + ", ".join(unavoidable[:10]))
     if draft.unposed:
@@ -134,6 +143,12 @@ def note_on(draft: Draft, wanted: int, unavoidable: list[str]) -> str:
         parts.append(f"shown only by where they stand: {words}")
     if draft.undone:
         parts.append("not shown: " + ", ".join(dict.fromkeys(draft.undone[:10])))
+    if draft.unplaced:
+        parts.append("a scene is one place; left out: " + ", ".join(dict.fromkeys(draft.unplaced[:10])))
+    if draft.uncolored:
+        parts.append("not in the colour asked for: " + ", ".join(dict.fromkeys(draft.uncolored[:10])))
+    if draft.unrelated:
+        parts.append("not placed as asked for: " + ", ".join(dict.fromkeys(draft.unrelated[:10])))
     if draft.fewer:
         parts.append(f"drew {MAX_COUNT}, the most of one thing, for: " + ", ".join(dict.fromkeys(draft.fewer[:6])))
     if draft.left_out:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal, TypeVar
 
 from .icons import icons
-from .types import Rgb
+from .types import Rgb, Subject
 
 V = TypeVar("V")
 Habit = Literal["stands", "flies", "swims", "floats", "hangs"]
@@ -33,6 +33,10 @@ HANDHELD = frozenset(
     ["umbrella", "balloon", "lantern", "red-paper-lantern", "magic-wand", "bouquet", "dagger", "sparkler", "flashlight",
      "briefcase", "kite", "guitar", "violin", "microphone", "camera", "rose", "wrapped-gift", "paintbrush"]
 )  # fmt: skip
+# where the rim of an open container is, as a fraction of its height from the top
+CONTAINERS = {"basket": 0.37, "bowl-with-spoon": 0.4, "box": 0.2, "bucket": 0.3, "bathtub": 0.45, "wastebasket": 0.1}
+SHALLOW = frozenset({"bowl-with-spoon"})  # seen from above: what lies in it hides its back wall
+BEARS = {"knight": frozenset({"shield", "dagger"})}  # what a drawing holds already
 _ALIVE = ("animal", "person", "face-costume", "monkey-face", "cat-face")
 _LIVELY = frozenset({"knight", "samurai", "pirate", "monster", "robot", "snowman", "teddy-bear", "ghost", "genie"})
 
@@ -234,6 +238,13 @@ def trait(key: str) -> Trait:
         home=_HOME.get(key, base.home),
         glow=_GLOW.get(key),
     )
+
+
+def compared(subject: Subject, other: Subject, *, larger: bool) -> Subject:
+    """`subject` clearly larger or smaller than `other`."""
+    share = (trait(other.key).size / trait(subject.key).size) ** 0.72 * other.size
+    size = max(subject.size, 1.5 * share) if larger else min(subject.size, 0.6 * share)
+    return replace(subject, size=min(max(size, 0.08), 6.0))
 
 
 def animate(key: str) -> bool:

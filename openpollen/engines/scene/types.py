@@ -65,7 +65,10 @@ RelationKind = Literal[
     "close",
     "chasing",
     "between",
+    "left",
+    "right",
 ]
+Part = Literal["sky", "sun", "moon", "water", "ground"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ class Plan:
     relations: tuple[Relation, ...] = ()
     text: str = ""
     palette: tuple[Tint, ...] = ()
+    washes: tuple[tuple[Part, Tint], ...] = ()  # parts of the backdrop in a colour that was asked for
     moon: bool = False
     sun: bool = False
     extra: frozenset[str] = frozenset()

@@ -70,7 +70,7 @@ def _checked(job: VideoJob) -> int:
             raise BadRequest(f"The {name} of a video is {SIDES[0]} to {SIDES[1]} pixels, not {side}")
         if side % 2:
             raise BadRequest(f"The {name} of a video must be even, not {side}; use {side - 1} or {side + 1}")
-    return max(1, round(job.seconds * job.fps))
+    return max(1, int(job.seconds * job.fps + 1e-6))  # never longer than was asked, for that is what was priced
 
 
 def _note(job: VideoJob, plan: Plan, note: str) -> str:

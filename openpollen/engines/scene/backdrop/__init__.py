@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from ..types import Plan, Setting, Stage
+from ..paint import over
+from ..recolor import washed
+from ..types import Part, Plan, Setting, Stage
 from ..weather import dress
 from .city import city
 from .deep import underwater
@@ -19,6 +22,7 @@ from .theatre import stage
 from .water import beach, sea
 from .woods import woods
 
+_LAYERS_OF: dict[Part, tuple[str, ...]] = {"water": ("water",), "ground": ("land", "sand", "road")}
 Painter = Callable[[Plan, int, int, np.random.Generator], Stage]
 
 PAINTERS: dict[Setting, Painter] = {
@@ -48,4 +52,23 @@ def paint_stage(plan: Plan, width: int, height: int, rng: np.random.Generator, p
     Without `precipitation` nothing falls in the foreground: a film draws that itself, moving.
     """
     weather = np.random.default_rng(int(rng.integers(1 << 62)))
-    return dress(PAINTERS[plan.setting](plan, width, height, rng), plan, weather, precipitation)
+    stage = PAINTERS[plan.setting](plan, width, height, rng)
+    wash(stage, plan)
+    return dress(stage, plan, weather, precipitation)
+
+
+def wash(stage: Stage, plan: Plan) -> None:
+    """Water and ground in the colours that were asked for (in place). Sky and sun were painted in theirs."""
+    colors = {name: tint.rgb for part, tint in plan.washes for name in _LAYERS_OF.get(part, ())}
+    if plan.setting == "mountain" and "land" in colors:
+        colors["mountains"] = colors["land"]
+    if not colors:
+        return
+    stage.layers = tuple(
+        replace(layer, rgba=washed(layer.rgba, colors[layer.name])) if layer.name in colors else layer
+        for layer in stage.layers
+    )
+    image = np.zeros(stage.image.shape, np.float32)
+    for layer in stage.layers:
+        over(image, layer.rgba)
+    stage.image = np.clip(image, 0, 1)

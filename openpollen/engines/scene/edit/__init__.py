@@ -19,8 +19,8 @@ from ..noise import Rng
 from ..types import Array
 from . import insert, relight, shape
 from .attach import GUESSED, attached, guessed_seat, known_seat
-from .grade import GRADES, graded, tinted
-from .known import figures_in, meant
+from .grade import GRADES, background_blurred, graded, tinted
+from .known import figures_in, meant, subjects_in
 from .pictures import WORK_PIXELS, Picture, decode, decode_mask, resized, working_size
 from .steps import CAN, Step, default_plan, scenery_of, steps_of
 
@@ -35,6 +35,7 @@ _RELATED = {
 }
 _AT_FULL_SIZE = _RESHAPES - {"combine"}
 ENGINE = "scene"
+UNSEEN = "this picture does not tell what stands before it, so its middle was kept sharp"
 
 
 def edit(job: EditJob, token: CancelToken) -> ImageMade:
@@ -58,7 +59,8 @@ def edit(job: EditJob, token: CancelToken) -> ImageMade:
     token.check()
     mask = None if job.mask is None else decode_mask(job.mask, whole.size)
     if mask is None:
-        steps = _seated(steps, next(iter(job.images)), whole, token)
+        first = next(iter(job.images))
+        steps = _focused(_seated(steps, first, whole, token), first, whole, token)
     result, told = _worked(steps, pictures, mask, rng, token)
     if resizes:
         result = shape.fitted(result, *_target(job, result))
@@ -119,6 +121,15 @@ def _seated(steps: list[Step], data: bytes, picture: Picture, token: CancelToken
     return out
 
 
+def _focused(steps: list[Step], data: bytes, picture: Picture, token: CancelToken) -> list[Step]:
+    """The steps with what stands before the background that is to be blurred, where the picture itself tells it."""
+    reshaped = any(step.kind in _RESHAPES for step in steps) or working_size(picture) is not picture
+    if reshaped or not any(step.kind == "blur background" for step in steps):
+        return steps
+    subjects = picture.alpha if picture.alpha is not None else subjects_in(data, picture, token)
+    return [replace(step, subjects=subjects) if step.kind == "blur background" else step for step in steps]
+
+
 def _target(job: EditJob, picture: Picture) -> tuple[int, int]:
     w, h = picture.size
     width = job.width or max(16, round(w * (job.height or h) / h))
@@ -173,6 +184,9 @@ def _apply(step: Step, picture: Picture, others: list[Picture], mask: Array | No
         return picture.with_rgb(relight.with_show(picture.rgb, step.value, rng)), f"added {step.value}"
     if step.kind == "tint":
         return picture.with_rgb(tinted(picture.rgb, step.value, step.amount)), f"tinted {step.value}"
+    if step.kind == "blur background":
+        blurred = picture.with_rgb(background_blurred(picture.rgb, step.amount, step.subjects))
+        return blurred, "blurred the background" if step.subjects is not None else f"blurred the background; {UNSEEN}"
     if step.kind in GRADES:
         return picture.with_rgb(graded(picture.rgb, step.kind, step.amount, rng)), f"graded: {step.kind}"
     if step.kind == "add":

@@ -57,10 +57,9 @@ def attached(picture: Picture, what: str, relation: str, seats: list[Seat]) -> t
     plan, note = make_plan(what, "", default_matcher())
     light = light_of_picture(picture.rgb)
     sprites: list[Sprite] = []
-    for seat in seats:
-        for index, subject in enumerate(plan.subjects):
-            child = _child(index, subject, seat, relation, picture.size)
-            rgba = draw(subject.key, max(4, round(child.height)), subject.tint)
+    for index, subject in enumerate(plan.subjects):
+        for child in _children(index, subject, seats, relation, picture.size):
+            rgba = draw(subject.key, max(4, round(child.height)), subject.tint, child.copy)
             toned = lit(rgba[:, ::-1] if child.flip else rgba, light)
             sprites.append(Sprite(toned, child.x, -child.y, 0.9, index, not child.carried, data={"key": subject.key}))
     rgb = picture.rgb.copy()
@@ -70,28 +69,50 @@ def attached(picture: Picture, what: str, relation: str, seats: list[Seat]) -> t
         cover = clear(*alpha.shape)
         over(cover, compose.cut_out(sprites, *alpha.shape), 0, 0)
         alpha = np.maximum(alpha, cover[..., 3])
-    names = ", ".join(s.noun for s in plan.subjects)
+    names = ", ".join(s.noun if s.count == 1 else f"{s.count} {s.noun}" for s in plan.subjects)
     return Picture(np.clip(rgb, 0, 1), alpha), f"{names} ({note})" if note else names
 
 
-def _child(index: int, subject: Subject, seat: Seat, relation: str, size: tuple[int, int]) -> Figure:
-    """The new figure in its place, within the picture."""
+def _children(index: int, subject: Subject, seats: list[Seat], relation: str, size: tuple[int, int]) -> list[Figure]:
+    """As many new figures as were asked for, shared out among the seats; one of them goes to each seat."""
+    shares = (
+        [1] * len(seats)
+        if subject.count == 1
+        else [len(range(i, subject.count, len(seats))) for i in range(len(seats))]
+    )
+    out: list[Figure] = []
+    for seat, share in zip(seats, shares, strict=True):
+        for place in range(share):
+            child = _child(index, subject, seat, relation, size, place, share)
+            child.copy = len(out)
+            out.append(child)
+    return out
+
+
+def _child(
+    index: int, subject: Subject, seat: Seat, relation: str, size: tuple[int, int], place: int, of: int
+) -> Figure:
+    """The new figure in its place, number `place` of `of` at this seat, within the picture."""
     target = seat.figure
     ratio = aspect(subject.key)
     if relation == "wear" or target is None:
         child = Figure(index, subject.key, ratio, 1.0)
         dress(child, replace(seat.head, width=seat.head.width * subject.size))
+        child.y += place * 0.55 * child.height  # several hats are worn one upon the other
         return child
     height = target.height * (trait(subject.key).size / trait(target.key).size) ** 0.72 * subject.size
     child = Figure(index, subject.key, height * ratio, height)
     if relation == "beside":
         room = (size[0] - target.x if seat.side > 0 else target.x) - 0.56 * target.width
-        factor = min(1.0, max(room, 0.4 * child.width) / child.width)
+        row = child.width * (1 + 0.85 * (of - 1))
+        factor = min(1.0, max(room, 0.4 * row) / row)
         child.width, child.height = child.width * factor, child.height * factor
-        aside(child, target, seat.side, 0.06, 0)
+        aside(child, target, seat.side, 0.06, place)
         child.flip = target.x > child.x
     else:
-        PLACERS[relation](child, target, 0.5, 1)
+        factor = min(1.0, 0.9 * size[0] / (child.width * of))
+        child.width, child.height = child.width * factor, child.height * factor
+        PLACERS[relation](child, target, (place + 0.5) / of, of)
     half = child.width / 2
     child.x = min(max(child.x, half), max(half, size[0] - half))
     child.y = min(child.y, -child.height)

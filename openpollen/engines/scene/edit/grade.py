@@ -84,10 +84,10 @@ def focus_map(image: Array) -> Array:
     return smoothstep(0.28, 0.62, f32(centre * (0.62 + 0.55 * detail)))
 
 
-def background_blurred(image: Array, amount: float) -> Array:
-    """Everything but the middle of interest out of focus."""
+def background_blurred(image: Array, amount: float, subjects: Array | None = None) -> Array:
+    """Everything out of focus but the `subjects` (h x w, 0..1), or the middle of interest where they are not known."""
     h = image.shape[0]
-    keep = blur(focus_map(image), h / 60)
+    keep = blur(focus_map(image), h / 60) if subjects is None else subjects
     soft, very = blur(image, h / 110 * amount), blur(image, h / 46 * amount)
     out = np.empty_like(image)
     for c in range(3):
@@ -121,8 +121,6 @@ def graded(image: Array, kind: str, amount: float, rng: Rng) -> Array:
         return f32(1 - image)
     if kind == "blur":
         return blur(image, h / 90 * amount)
-    if kind == "blur background":
-        return background_blurred(image, amount)
     if kind == "sharpen":
         return sharpened(image, amount)
     if kind == "smooth":
@@ -137,6 +135,6 @@ def graded(image: Array, kind: str, amount: float, rng: Rng) -> Array:
 GRADES = frozenset(
     {
         "grey", "warmer", "cooler", "darker", "brighter", "more contrast", "less contrast", "more colour", "less colour",
-        "invert", "blur", "blur background", "sharpen", "smooth", "vignette", "grain", "glow",
+        "invert", "blur", "sharpen", "smooth", "vignette", "grain", "glow",
     }
 )  # fmt: skip

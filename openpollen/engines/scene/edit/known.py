@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -11,13 +11,14 @@ from PIL import Image
 from ...base import CancelToken
 from .. import compose
 from ..engine import finished, laid_out, laid_out_alone, oversize
+from ..layout import Spot
 from ..match import default_matcher
 from ..metadata import told_by
-from ..paint import resize
+from ..paint import f32, resize
 from ..placing import Figure
 from ..plan import make_plan
 from ..reading import read
-from ..types import Array, Plan
+from ..types import Array, Plan, Stage
 from .pictures import Picture
 
 SAME = 0.03  # mean difference, of coarse pixels, up to which a picture is the one that was drawn
@@ -25,9 +26,37 @@ COARSE = 24  # pixels a side of the comparison
 PRONOUNS = frozenset({"it", "him", "her", "them"})
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How a picture was laid out, in pixels `factor` times finer than its own."""
+
+    plan: Plan
+    stage: Stage
+    spots: list[Spot]
+    factor: float
+
+
 def figures_in(data: bytes, picture: Picture, token: CancelToken) -> tuple[Plan, list[Figure]] | None:
     """The plan of a picture and its figures, x to the right and y upwards from its upper left corner in pixels; None
     when it is not a picture of this engine, or was changed since."""
+    found = _laid_out(data, picture, token)
+    if found is None:
+        return None
+    return found.plan, [_scaled(f, 1 / found.factor) for spot in found.spots for f in compose.standing(spot)]
+
+
+def subjects_in(data: bytes, picture: Picture, token: CancelToken) -> Array | None:
+    """Where the subjects of a picture are, 0..1 (h x w); None as for `figures_in`."""
+    found = _laid_out(data, picture, token)
+    if found is None:
+        return None
+    rows, columns = found.stage.image.shape[:2]
+    sprites = compose.sprites_at(found.spots, found.plan, found.stage)
+    w, h = picture.size
+    return f32(np.clip(resize(compose.cut_out(sprites, rows, columns), h, w)[..., 3], 0, 1))
+
+
+def _laid_out(data: bytes, picture: Picture, token: CancelToken) -> Layout | None:
     facts = told_by(Image.open(io.BytesIO(data)))
     if facts is None or facts["engine"] != "scene" or not facts["seed"].isdigit():
         return None
@@ -45,7 +74,7 @@ def figures_in(data: bytes, picture: Picture, token: CancelToken) -> tuple[Plan,
     token.check()
     if float(np.abs(_coarse(drawn) - _coarse(seen)).mean()) > SAME:
         return None
-    return plan, [_scaled(f, 1 / factor) for spot in spots for f in compose.standing(spot)]
+    return Layout(plan, stage, spots, factor)
 
 
 def _coarse(image: Array) -> Array:

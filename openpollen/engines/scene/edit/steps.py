@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from openpollen.core.errors import UnprocessableEntity
 
+from ..fonts import letterable
 from ..lexicon import colors
 from ..match import default_matcher
 from ..plan import make_plan
-from ..reading import quoted, read
-from ..types import Plan
+from ..reading import MAX_TEXT, quoted, read, without_quotes, words_in_quotes
+from ..staging import could_not_letter
+from ..types import Array, Plan
 from .attach import Seat
 from .related import SAYS, related, takes_text
 from .unused import judge, leftover, means_nothing, passed_over
 
+MAX_TITLE = 400  # characters lettered over a picture
 CAN = (
     "It can restyle (oil, watercolor, pixel art, sketch, neon, vintage, noir, comic, pastel, clay, stained glass), "
     "relight (night, sunset, dawn, fog, snow, rain), grade colours, add things it can draw, add text in quotes, "
@@ -35,9 +38,9 @@ class Step:
     target: str = ""
     text: str = ""  # written on the thing that is added
     seats: tuple[Seat, ...] = ()  # where the target was found
+    subjects: Array | None = field(default=None, compare=False)  # where the picture's subjects are, 0..1
 
 
-_QUOTES = re.compile(r"[\"“”«„]([^\"“”«»„]{1,400})[\"“”»]|(?<!\w)'([^']{2,400})'(?!\w)")
 _CLAUSES = re.compile(
     r"[.;\n!]+|,\s*(?:and\s+|then\s+)?|\b(?:and\s+)?then\b|"
     r"\band\s+(?=(?:please\s+)?(?:also\s+)?(?:make|turn|add|put|insert|place|"
@@ -169,8 +172,9 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
     if not prompt.strip():
         raise UnprocessableEntity(f"The instruction is empty. {CAN}", reason="nothing_to_do")
     prompt = quoted(prompt)
-    texts = [a or b for a, b in _QUOTES.findall(prompt)]
-    bare = _QUOTES.sub(" ", prompt).lower()
+    said = " ".join(" ".join(words_in_quotes(prompt)).split())
+    texts = bool(said)
+    bare = without_quotes(prompt, " ").lower()
     bare = SAYS.sub(" ", bare) if texts else bare
     steps = _combining(bare) if images > 1 else []
     joins = bool(steps)
@@ -187,17 +191,32 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
         elif not means_nothing(clause):
             unclear.append(clause)
     signs = [i for i, step in enumerate(steps) if step.kind == "add" and takes_text(step.value)]
-    if texts and signs:
-        steps[signs[0]] = replace(steps[signs[0]], text=" ".join(texts)[:60])
-    elif texts:
+    words, lost = _words(said, MAX_TEXT if signs else MAX_TITLE)
+    told += lost
+    if words and signs:
+        steps[signs[0]] = replace(steps[signs[0]], text=words)
+    elif words:
         place = next((s.place for s in steps if s.place), "") or _place(bare)
-        steps.append(Step("text", " ".join(texts)[:400], place=place))
+        steps.append(Step("text", words, place=place))
     if not steps or any(_IMPERATIVE.search(clause) for clause in unclear):
         raise UnprocessableEntity(
             f"The scene engine does not know how to do this to a picture: {'; '.join(unclear) or prompt.strip()[:200]!r}. {CAN}",
             reason="cannot_edit",
         )
     return steps, told + [f"not used: {clause}" for clause in unclear]
+
+
+def _words(said: str, most: int) -> tuple[str, list[str]]:
+    """What of the words in quotes is lettered, and what to tell of the rest."""
+    words, lost = letterable(said[:most])
+    lost += [said[most:]] if len(said) > most else []
+    if said and not words:
+        raise UnprocessableEntity(
+            f"The scene engine has no letters for {said[:60]!r}. Its fonts have Latin, Greek, Cyrillic, Arabic, Hebrew, "
+            "Chinese, Japanese and Korean.",
+            reason="cannot_letter",
+        )
+    return words, [could_not_letter(lost)] if lost else []
 
 
 def _told(clause: str, rest: str, found: list[Step], joins: bool, masked: bool) -> list[str]:
