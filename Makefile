@@ -51,7 +51,7 @@ browser: dev  ## Chromium for the tests of pages, where there is none
 
 test-postgres: dev  ## the parts that touch the database, on an embedded PostgreSQL
 	$(BIN)/polli models pull
-	$(BIN)/python -m pytest --database postgresql tests/storage tests/accounts tests/media tests/ledger tests/api tests/cli tests/faults
+	$(BIN)/python -m pytest --database postgresql tests/storage tests/accounts tests/media tests/ledger tests/api tests/cli tests/faults tests/oauth
 
 docs: dev  ## writes the generated pages under docs/reference
 	$(BIN)/python tools/build_docs.py

@@ -211,14 +211,14 @@ class Worker:
             )
         )
         enter_url = settings.server.enter_url.rstrip("/") or url
-        table += oauth.routes(OAuthApi(authentication, authenticator, self.database, enter_url))
+        table += oauth.routes(OAuthApi(authentication, authenticator, self.database, enter_url, settings.oauth))
         system.describe(table)
         table += pages.routes()
         shared = pages.Pages(self.database, enter_url)
         self.desk = open_desk(shared, settings, self.client, authentication.address, env)
         table += signin.routes(self.desk)
         table += home.routes(HomePages(shared, authentication, tiers))
-        table += consent.routes(ConsentPages(shared, authentication, lambda: self.pipeline.registry))
+        table += consent.routes(ConsentPages(shared, authentication, lambda: self.pipeline.registry, settings.oauth))
         self.routes = tuple(table)
         self.app = Application(table, self, allowed_hosts(settings, url))
         self._sweeper: asyncio.Task[None] | None = None

@@ -210,6 +210,17 @@ class Signin(Struct, frozen=True):
     ] = ()
 
 
+class OAuth(Struct, frozen=True):
+    refresh_tokens: Annotated[
+        bool, "Give apps that ask for `offline_access` refresh tokens; each is good for one use and brings the next."
+    ] = True
+    registration: Annotated[
+        bool,
+        "Let clients register themselves at `/api/oauth/register` (RFC 7591), as those of MCP do; the consent page shows "
+        "them as apps that nobody knows.",
+    ] = False
+
+
 class Mail(Struct, frozen=True):
     host: Annotated[str, "SMTP server. Empty: no mail is sent, and pages say whom to ask instead."] = ""
     port: Annotated[Port, "Its port; 0 is 587, or 465 with `tls`."] = 0
@@ -247,6 +258,7 @@ class Settings(Struct, frozen=True):
     tiers: Tiers = field(default_factory=Tiers)
     accounts: Accounts = Accounts()
     signin: Signin = Signin()
+    oauth: OAuth = OAuth()
     mail: Mail = Mail()
     keys: Keys = Keys()
 

@@ -26,7 +26,7 @@ from openpollen.ledger import credit
 from openpollen.ledger.credit import remaining
 from openpollen.ledger.entries import KeyBudget, Markup, Period
 from openpollen.storage.database import Connection, Database
-from openpollen.storage.schema import api_keys, revisions
+from openpollen.storage.schema import api_keys, refresh_tokens, revisions
 
 _NAME_LENGTH = 253
 _YEAR_SECONDS = 31_536_000
@@ -204,8 +204,8 @@ def family_of(connection: Connection, key_id: str) -> list[str]:
 def revoke_key(
     connection: Connection, key_id: str, *, caller: Caller | None = None, actor: str | None = None
 ) -> list[str]:
-    """Removes a key and every key below it, of an app key also those that users granted to the app, and returns their
-    ids. Workers notice within a second.
+    """Removes a key and every key below it, of an app key also those that users granted to the app, with their refresh
+    tokens, and returns their ids. Workers notice within a second.
 
     Raises NotFound for an unknown key and for one that the caller may not reach, BadRequest for the calling key itself.
     """
@@ -219,6 +219,7 @@ def revoke_key(
         if key.id in caller.chain:
             raise BadRequest("A key cannot revoke a key above it: it would end with it.", reason="own_key")
     family = family_of(connection, key.id)
+    connection.execute(delete(refresh_tokens).where(refresh_tokens.c.key_id.in_(family)))
     for member in reversed(family):
         connection.execute(delete(api_keys).where(api_keys.c.id == member))
     bump_keys(connection)

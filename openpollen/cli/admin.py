@@ -1,5 +1,5 @@
 """``polli admin``: accounts, credit and ledger of a data folder, while its server runs or not. The groups of commands
-stand in files of their own: ``admin_users``, ``admin_keys``, ``admin_credit``.
+stand in files of their own: ``admin_users``, ``admin_keys``, ``admin_apps``, ``admin_credit``.
 
 Exit codes: 0 done, 1 a negative answer (the ledger does not add up), 2 wrong usage or a value that cannot be, 3 not
 found, 4 the data folder cannot be used now, 5 it exists or was done already.
@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from openpollen.accounts import audit, invites, login, users
-from openpollen.cli import admin_credit, admin_keys, admin_move, admin_users, doctor
+from openpollen.cli import admin_apps, admin_credit, admin_keys, admin_move, admin_users, doctor
 from openpollen.cli.adminrun import common, opened
 from openpollen.core.errors import NotFound
 from openpollen.ledger.verify import verify
@@ -45,6 +45,7 @@ for command in (
     doctor.doctor,
     admin_users.user_group,
     admin_keys.key_group,
+    admin_apps.app_group,
     admin_credit.grant,
     admin_credit.correct,
     admin_credit.refund,

@@ -21,7 +21,7 @@ from openpollen.oauth.errors import Refused
 from openpollen.oauth.grants import Granted, Terms, end, mint
 from openpollen.oauth.request import Ask
 from openpollen.storage.database import Connection
-from openpollen.storage.schema import oauth_codes, users
+from openpollen.storage.schema import oauth_codes
 
 LIVES_SECONDS = 60
 _KEPT_MS = 3_600_000
@@ -31,7 +31,6 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 def issue(connection: Connection, user_id: str, ask: Ask, agreed: Terms) -> str:
     """A code for the app's server or page; the key is made when it is redeemed."""
-    assert ask.app is not None
     assert ask.place is not None
     now = int(time.time() * 1000)
     code = secrets.token_urlsafe(30)
@@ -39,7 +38,7 @@ def issue(connection: Connection, user_id: str, ask: Ask, agreed: Terms) -> str:
     values = {
         "hash": hash_key(code),
         "user_id": user_id,
-        "client_id": ask.app.key.public_value,
+        "client_id": ask.client_id,
         "redirect_uri": ask.place.url,
         "challenge": ask.challenge,
         "terms": agreed.text(),
@@ -70,11 +69,9 @@ def redeem(connection: Connection, code: str, client_id: str, redirect_uri: str,
             "invalid_grant",
             "The code has expired, or client_id, redirect_uri or code_verifier are not those it was made for.",
         )
-    banned = connection.execute(select(users.c.banned_at).where(users.c.id == row.user_id)).scalar_one()
-    if banned is not None:
-        return Refused("invalid_grant", "The account of this grant is closed.")
     made = mint(connection, row.user_id, json.decode(row.terms, type=Terms), "oauth", client_id=client_id)
-    connection.execute(update(oauth_codes).where(here).values(key_id=made.key.id))
+    if isinstance(made, Granted):
+        connection.execute(update(oauth_codes).where(here).values(key_id=made.key.id))
     return made
 
 

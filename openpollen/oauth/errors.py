@@ -17,6 +17,9 @@ Code = Literal[
     "expired_token",
     "invalid_client_metadata",
     "invalid_redirect_uri",
+    "invalid_token",
+    "temporarily_unavailable",
+    "server_error",
 ]
 
 

@@ -29,19 +29,22 @@ from openpollen.accounts.users import get_user
 from openpollen.core.errors import NotFound
 from openpollen.core.ids import hash_key
 from openpollen.ledger.credit import remaining
+from openpollen.oauth.clients import note_use
 from openpollen.oauth.errors import Refused
-from openpollen.oauth.request import Ask
+from openpollen.oauth.request import Ask, stands
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import api_keys, refresh_tokens, usage
 
 _DAY_S = 86_400
 _BYTES = 32
+_USED_KEPT_MS = 7 * _DAY_S * 1000
 
 Via = Literal["redirect-auth", "oauth", "device"]
 
 
 class Terms(Struct, frozen=True):
-    """The key that a user agreed to. ``budget`` is decimal pollen, ``None`` for no limit."""
+    """The key that a user agreed to. ``budget`` is decimal pollen, ``None`` for no limit; ``words`` are the scope words that
+    were asked for, ``offline_access`` only where it is given."""
 
     name: str
     app_key_id: str | None
@@ -51,19 +54,20 @@ class Terms(Struct, frozen=True):
     period: Literal["day", "week", "month"] | None
     days: int
     markup: int
-    offline: bool
+    words: tuple[str, ...]
 
     def text(self) -> str:
         return json.encode(self).decode()
 
 
 class Granted(Struct, frozen=True):
-    """A key that was just made, as a token answer: its value, and how long it lives in seconds."""
+    """A key that was just made, as a token answer: its value, how long it lives in seconds, and the scope words that were
+    asked for and given."""
 
     key: Key
     value: str
     seconds: int
-    scopes: tuple[str, ...]
+    scope: str
     refresh: str = ""
 
 
@@ -86,11 +90,16 @@ def terms(ask: Ask, scopes: Sequence[str], models: Sequence[str] | None, budget:
     if ask.models is not None:
         wanted = ask.models if wanted is None else tuple(name for name in wanted if name in ask.models)
     app_id = ask.app.key.id if ask.app is not None else None
-    return Terms(ask.name, app_id, kept, wanted, budget, None, days, ask.markup, ask.offline)
+    return Terms(ask.name, app_id, kept, wanted, budget, None, days, ask.markup, ask.words)
 
 
-def mint(connection: Connection, user_id: str, agreed: Terms, via: Via, *, client_id: str = "") -> Granted:
-    """Makes the key. With ``offline`` a refresh token comes along."""
+def mint(connection: Connection, user_id: str, agreed: Terms, via: Via, *, client_id: str = "") -> Granted | Refused:
+    """Makes the key. With ``offline_access`` a refresh token comes along. Refused when the account was closed, or the app ended,
+    since the user agreed."""
+    if get_user(connection, user_id).banned_at is not None:
+        return Refused("access_denied", "The account of this grant is closed.")
+    if agreed.app_key_id is not None and not _app_stands(connection, agreed.app_key_id):
+        return Refused("invalid_grant", "The app was revoked or switched off.")
     wanted = NewKey(
         name=agreed.name,
         expires_in=agreed.days * _DAY_S,
@@ -103,8 +112,8 @@ def mint(connection: Connection, user_id: str, agreed: Terms, via: Via, *, clien
         markup=agreed.markup,
     )
     key, value = create_key(connection, user_id, wanted, actor=user_id)
-    refresh = _refresh(connection, key, client_id) if agreed.offline else ""
-    return Granted(key, value, agreed.days * _DAY_S, agreed.scopes, refresh)
+    refresh = _refresh(connection, key, client_id, agreed.words) if "offline_access" in agreed.words else ""
+    return Granted(key, value, agreed.days * _DAY_S, _given(agreed.words, key), refresh)
 
 
 def refreshed(connection: Connection, token: str, client_id: str) -> Granted | Refused:
@@ -112,29 +121,26 @@ def refreshed(connection: Connection, token: str, client_id: str) -> Granted | R
     token. One that was used before ends the key: somebody has copied it. A revoked or expired grant stays so."""
     now = int(time.time() * 1000)
     here = refresh_tokens.c.hash == hash_key(token)
-    took = update(refresh_tokens).where(
-        here, refresh_tokens.c.used_at.is_(None), refresh_tokens.c.client_id == client_id
-    )
-    row = connection.execute(took.values(used_at=now).returning(refresh_tokens.c.key_id)).one_or_none()
-    if row is None:
-        stale = connection.execute(select(refresh_tokens).where(here)).one_or_none()
-        if stale is not None and stale.client_id == client_id:
-            end(connection, stale.key_id, "reused refresh token")
-        return Refused("invalid_grant", "This refresh token is unknown, was used before, or was revoked.")
-    try:
-        key = get_key(connection, row.key_id)
-    except NotFound:
-        return Refused("invalid_grant", "The user has revoked this grant.")
+    row = connection.execute(select(refresh_tokens).where(here)).one_or_none()
+    if row is None or row.client_id != client_id:
+        return Refused("invalid_grant", "This refresh token is unknown or was revoked.")
+    key = get_key(connection, row.key_id)
     if not key.enabled or (key.expires_at is not None and key.expires_at <= now):
-        return Refused("invalid_grant", "This grant has expired. Ask the user again.")
+        return Refused("invalid_grant", "This grant has expired or was switched off. Ask the user again.")
+    took = update(refresh_tokens).where(here, refresh_tokens.c.used_at.is_(None)).values(used_at=now)
+    if connection.execute(took).rowcount != 1:
+        end(connection, key.id, "reused refresh token")
+        return Refused("invalid_grant", "This refresh token was used before, so the grant has ended.")
+    old = (refresh_tokens.c.key_id == key.id, refresh_tokens.c.used_at < now - _USED_KEPT_MS)
+    connection.execute(delete(refresh_tokens).where(*old))
     key, value = renew_value(connection, key, actor=key.user_id)
     seconds = _DAY_S if key.expires_at is None else max(1, (key.expires_at - now) // 1000)
-    return Granted(key, value, seconds, key.scopes, _refresh(connection, key, client_id))
+    words = tuple(row.scope.split())
+    return Granted(key, value, seconds, _given(words, key), _refresh(connection, key, client_id, words))
 
 
 def end(connection: Connection, key_id: str, why: str) -> bool:
     """Revokes a granted key with all below it and its refresh tokens. False when it is gone already."""
-    connection.execute(delete(refresh_tokens).where(refresh_tokens.c.key_id == key_id))
     known = select(api_keys.c.id).where(api_keys.c.id == key_id, api_keys.c.created_via.in_(CONSENT))
     if connection.execute(known).first() is None:
         return False
@@ -182,6 +188,8 @@ def note_consent(connection: Connection, user_id: str, ask: Ask, decision: str) 
     """Writes down what a user said to whom."""
     where = ask.place.host if ask.place is not None else "device"
     app = ask.app.key.id if ask.app is not None else None
+    if ask.client is not None and decision == "allowed":
+        note_use(connection, ask.client.id)
     audit.note(connection, user_id, "grant.consent", user_id, decision=decision, app=app, host=where)
 
 
@@ -190,6 +198,14 @@ def _mine(connection: Connection, user_id: str, key_id: str) -> Key:
     if key.user_id != user_id or key.created_via not in CONSENT:
         raise NotFound("There is no such connection.")
     return key
+
+
+def _app_stands(connection: Connection, key_id: str) -> bool:
+    try:
+        app = get_key(connection, key_id)
+    except NotFound:
+        return False
+    return stands(app) and get_user(connection, app.user_id).banned_at is None
 
 
 def _app(connection: Connection, key: Key) -> tuple[str, str]:
@@ -202,8 +218,13 @@ def _app(connection: Connection, key: Key) -> tuple[str, str]:
     return app.name, get_user(connection, app.user_id).name
 
 
-def _refresh(connection: Connection, key: Key, client_id: str) -> str:
+def _given(words: Sequence[str], key: Key) -> str:
+    """The words that were asked for and that the key has. Clients take others than they asked for as an error."""
+    return " ".join(word for word in words if word in (*key.scopes, "generate", "offline_access")) or "generate"
+
+
+def _refresh(connection: Connection, key: Key, client_id: str, words: Sequence[str]) -> str:
     token = "rt_" + secrets.token_urlsafe(_BYTES)
-    values = {"hash": hash_key(token), "key_id": key.id, "client_id": client_id, "expires_at": key.expires_at}
+    values = {"hash": hash_key(token), "key_id": key.id, "client_id": client_id, "scope": " ".join(words)}
     connection.execute(insert(refresh_tokens).values(values))
     return token

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from msgspec import Struct
 
@@ -17,11 +18,15 @@ Flow = Literal["fragment", "code"]
 
 _PORTS = {"http": 80, "https": 443}
 _LENGTH = 2_000
+_KEPT = "".join(chr(code) for code in range(0x21, 0x7F))
+#: Names that browsers read as an IPv4 address in another notation, or not at all.
+_NUMERIC = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)")
 
 
 class Target(Struct, frozen=True):
-    """An address to return to, without its fragment. ``host`` is its bare name, in punycode, with a port if it has one;
-    ``origin`` what a content security policy calls it."""
+    """An address to return to, without its fragment. ``url`` is it as it was written; ``host`` its bare name, in punycode,
+    with a port if it has one; ``origin`` what a content security policy calls it; ``location`` where a browser is sent: the
+    very host that was compared and shown, all in ASCII."""
 
     url: str
     scheme: str
@@ -43,10 +48,15 @@ class Target(Struct, frozen=True):
     def origin(self) -> str:
         return f"{self.scheme}://{self.host}"
 
+    @property
+    def location(self) -> str:
+        query = f"?{quote(self.query, safe=_KEPT)}" if self.query else ""
+        return self.origin + quote(self.path, safe=_KEPT) + query
+
 
 def target(address: str) -> Target:
     """Reads an address. Raises BadRequest for one that nobody may be sent to: other schemes than http(s), user info,
-    backslashes, control characters, a host that is none or that browsers may read as another."""
+    backslashes, control characters, no host, or one that browsers and we may read differently."""
     plain = address.partition("#")[0]
     if not plain or len(plain) > _LENGTH or "\\" in plain or re.search(r"[\x00-\x20\x7f]", plain):
         raise _refused(address)
@@ -55,12 +65,7 @@ def target(address: str) -> Target:
         name, port = _name(parts), parts.port
     except (ValueError, UnicodeError):
         raise _refused(address) from None
-    if (
-        parts.scheme not in _PORTS
-        or "@" in parts.netloc
-        or host_fault(name)
-        or not plain.startswith(f"{parts.scheme}://")
-    ):
+    if parts.scheme not in _PORTS or "@" in parts.netloc or not plain.startswith(f"{parts.scheme}://"):
         raise _refused(address)
     return Target(plain, parts.scheme, name, port or _PORTS[parts.scheme], parts.path, parts.query)
 
@@ -102,20 +107,27 @@ def _matches(place: Target, entry: str, flow: Flow) -> bool:
 
 
 def _name(parts: SplitResult) -> str:
-    """The host in punycode. Raises ValueError for one that browsers may read as another: ``straße`` is ``strasse`` to
-    this encoding (IDNA 2003), and a host of its own to them (IDNA 2008)."""
+    """The host in ASCII. Raises ValueError for what is none, and for names that the rules of 2003, which are ours, and
+    those of browsers turn into different hosts, such as straße: these are to be written in punycode."""
     name = (parts.hostname or "").rstrip(".")
-    if ":" in name:
+    if not name.isascii():
+        plain = name.encode("idna")
+        if plain.decode("idna") != unicodedata.normalize("NFC", name.lower()):
+            raise ValueError("a name of two readings")
+        name = plain.decode()
+    if "%" in name or host_fault(name):
+        raise ValueError("no host")
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        if _NUMERIC.fullmatch(name):
+            raise
         return name
-    encoded = name.encode("idna").decode()
-    if encoded != name and encoded.encode().decode("idna") != name:
-        raise ValueError("ambiguous")
-    return encoded
 
 
 def _refused(address: str) -> BadRequest:
     return BadRequest(
-        f"{address[:120]!r} is not an address that you could be sent back to: it must be http(s), with a host, without "
-        "user name, blanks or backslashes.",
+        f"{address[:120]!r} is not an address that you could be sent back to: it must be http(s), with a host (foreign "
+        "letters best in punycode), without user name, blanks or backslashes.",
         reason="redirect",
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
@@ -13,13 +15,16 @@ from openpollen.accounts.keys import Key, find_public
 from openpollen.accounts.permissions import SCOPES, Scope, scopes_in
 from openpollen.accounts.users import User, get_user
 from openpollen.core.errors import BadRequest
+from openpollen.core.ids import is_key
+from openpollen.core.money import parse_pollen
+from openpollen.oauth.clients import PREFIX, Client, find_client
 from openpollen.oauth.redirects import Flow, Target, allowed_unregistered, registered, target
 from openpollen.storage.database import Connection
 
 DAYS, POLLEN = 30, "5"
 MOST_DAYS = 365
 #: Scope words that mean something here; ``generate`` is what every key may do.
-_WORDS = {"generate", "offline_access", "openid", *SCOPES}
+_WORDS = {"generate", "offline_access", *SCOPES}
 _SAME = (("client_id", "app_key"), ("redirect_uri", "redirect_url"), ("scope", "permissions"))
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -35,19 +40,25 @@ class App(Struct, frozen=True):
 
 
 class Ask(Struct, frozen=True):
-    """A valid request for consent. ``models`` is ``None`` for all; ``budget`` is decimal pollen; ``offline`` asks for
-    refresh tokens. ``place`` is ``None`` for a device."""
+    """A valid request for consent. ``models`` is ``None`` for all; ``budget`` is decimal pollen; ``words`` are the scope
+    words that mean something here, as they came. ``place`` is ``None`` for a device; ``client`` is one that registered
+    itself, and no app."""
 
     flow: Flow | None
     app: App | None
     place: Target | None
+    client: Client | None
     state: str
-    scopes: tuple[Scope, ...]
+    words: tuple[str, ...]
     models: tuple[str, ...] | None
     budget: str
     days: int
     challenge: str
-    offline: bool
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The account scopes among the words, in the order in which they are shown."""
+        return scopes_in(self.words)
 
     @property
     def name(self) -> str:
@@ -57,14 +68,34 @@ class Ask(Struct, frozen=True):
         return self.place.host if self.place is not None else "Device"
 
     @property
+    def client_id(self) -> str:
+        """What the client calls itself at the token endpoint; empty when it named nothing."""
+        if self.app is not None:
+            return self.app.key.public_value or ""
+        return self.client.id if self.client is not None else ""
+
+    @property
     def markup(self) -> int:
         return self.app.key.markup if self.app is not None else 0
+
+
+def parameters(query: str) -> dict[str, str]:
+    """The parameters of a link. Raises BadRequest when one comes twice (RFC 6749 3.1), or is not UTF-8."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError:
+        raise BadRequest("This link is not valid percent-encoded UTF-8. The app has to make it anew.") from None
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        twice = next(name for name in given if [key for key, _ in pairs].count(name) > 1)
+        raise BadRequest(f"{twice[:40]} stands in this link twice; it may only once.")
+    return given
 
 
 def read(connection: Connection, given: Mapping[str, str], resolve: Resolve) -> Ask:
     """The request that a link makes. Raises BadRequest."""
     values = _one_vocabulary(given)
-    app = find_app(connection, values["client_id"]) if values.get("client_id") else None
+    app, client = _who(connection, values["client_id"])
     place = target(values.get("redirect_uri", ""))
     kind = values.get("response_type") or ""
     if kind not in ("", "code"):
@@ -77,24 +108,27 @@ def read(connection: Connection, given: Mapping[str, str], resolve: Resolve) -> 
             f"{place.url[:200]} is not an address that {app.key.name} has registered. Its author adds it to the app key.",
             reason="redirect_uri_mismatch",
         )
+    if client is not None and not registered(place, client.redirect_uris, flow):
+        raise BadRequest(
+            f"{place.url[:200]} is not an address that this client has registered.", reason="redirect_uri_mismatch"
+        )
     challenge = values.get("code_challenge", "")
     if flow == "code":
-        if app is None:
+        if app is None and client is None:
             raise BadRequest("The code flow needs client_id: the app key (pk_...).")
         if values.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(challenge):
             raise BadRequest("The code flow needs PKCE: code_challenge, 43 characters, and code_challenge_method=S256.")
-    words = scope_words(values.get("scope", ""))
     return Ask(
         flow,
         app,
         place,
+        client,
         values.get("state", ""),
-        scopes_in(words),
+        scope_words(values["scope"]),
         _models(values.get("models"), resolve),
         _budget(values.get("budget")),
         _days(values.get("expiry")),
         challenge,
-        "offline_access" in words,
     )
 
 
@@ -103,14 +137,13 @@ def of_device(connection: Connection, client_id: str, scope: str) -> Ask:
     app = find_app(connection, client_id, missing=True) if client_id else None
     if app is not None and not app.key.devices:
         app = None
-    words = scope_words(scope)
-    return Ask(None, app, None, "", scopes_in(words), None, POLLEN, DAYS, "", "offline_access" in words)
+    return Ask(None, app, None, None, "", scope_words(scope), None, POLLEN, DAYS, "")
 
 
 def find_app(connection: Connection, client_id: str, *, missing: bool = False) -> App | None:
     """A live app key and its author. Raises BadRequest for one that is not there, unless it may be ``missing``."""
-    key = find_public(connection, client_id)
-    if key is not None and key.app and key.enabled:
+    key = find_public(connection, client_id) if is_key(client_id) else None
+    if key is not None and stands(key):
         author = get_user(connection, key.user_id)
         if author.banned_at is None:
             return App(key, author)
@@ -119,10 +152,21 @@ def find_app(connection: Connection, client_id: str, *, missing: bool = False) -
     raise BadRequest("This app key is unknown or was revoked. The app's author makes a new one.", reason="client_id")
 
 
-def scope_words(text: str) -> set[str]:
-    """The scope words that mean something here; others are dropped. Blanks or commas stand between them."""
-    words = {word.removeprefix("account:") for word in re.split(r"[\s,]+", text)}
-    return words & _WORDS
+def stands(key: Key) -> bool:
+    """Whether an app key is in force: people can be asked in its name."""
+    return key.app and key.enabled and (key.expires_at is None or key.expires_at > time.time() * 1000)
+
+
+def scope_words(text: str) -> tuple[str, ...]:
+    """The scope words that mean something here, once each; others are dropped. Blanks or commas stand between them."""
+    words = dict.fromkeys(word.removeprefix("account:") for word in re.split(r"[\s,]+", text))
+    return tuple(word for word in words if word in _WORDS)
+
+
+def _who(connection: Connection, client_id: str) -> tuple[App | None, Client | None]:
+    if client_id.startswith(PREFIX):
+        return None, find_client(connection, client_id)
+    return (find_app(connection, client_id) if client_id else None), None
 
 
 def _one_vocabulary(given: Mapping[str, str]) -> dict[str, str]:
@@ -149,8 +193,10 @@ def _models(text: str | None, resolve: Resolve) -> tuple[str, ...] | None:
 def _budget(text: str | None) -> str:
     if text is None or text == "":
         return POLLEN
-    if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,9})?", text):
-        raise BadRequest(f"budget: {text[:40]!r} is not a plain decimal number of pollen.")
+    try:
+        parse_pollen(text)
+    except ValueError as fault:
+        raise BadRequest(f"budget: {text[:40]!r} is not allowed: {fault}.") from None
     return text
 
 

@@ -219,10 +219,21 @@ refresh_tokens = Table(
     Column("hash", Text, primary_key=True),
     Column("key_id", Text, nullable=False),
     Column("client_id", Text, nullable=False),
-    Column("expires_at", BigInteger),
+    Column("scope", Text, nullable=False),
     Column("used_at", BigInteger),
     Index("refresh_tokens_of_key", "key_id"),
     info=_doc("Refresh tokens, stored hashed: each works once and brings the next. They end with their key."),
+)
+
+oauth_clients = Table(
+    "oauth_clients",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("redirect_uris", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    info=_doc("Clients that registered themselves, where that is allowed; one that is not used for 90 days goes."),
 )
 
 attempts = Table(

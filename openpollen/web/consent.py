@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from openpollen.accounts.attempts import Attempts, Limit
 from openpollen.accounts.permissions import scopes_in
@@ -23,8 +23,10 @@ from openpollen.core.money import parse_pollen
 from openpollen.ledger.credit import balances
 from openpollen.ledger.entries import Balances
 from openpollen.oauth import codes, devices, grants, request
+from openpollen.oauth.errors import Refused
 from openpollen.oauth.grants import Terms
 from openpollen.oauth.request import MOST_DAYS, Ask
+from openpollen.settings import OAuth
 from openpollen.storage.database import Connection
 from openpollen.web.pages import Pages, Viewer, sentence
 
@@ -55,31 +57,35 @@ class Choice(Struct, frozen=True):
 class ConsentPages:
     """``registry`` gives the models of now."""
 
-    def __init__(self, pages: Pages, authentication: Authentication, registry: Callable[[], Registry]) -> None:
+    def __init__(
+        self, pages: Pages, authentication: Authentication, registry: Callable[[], Registry], settings: OAuth
+    ) -> None:
         self.pages = pages
         self._authentication = authentication
         self._registry = registry
+        self._settings = settings
         self._attempts = Attempts(pages.database)
 
     # -- the link -----------------------------------------------------------------------------------------------------
 
     async def authorize(self, exchange: Exchange) -> None:
         """GET /authorize."""
-        ask = await self._read(exchange.query)
+        given = request.parameters(exchange.scope["query_string"].decode("latin-1"))
+        ask = await self._read(given)
         viewer = await self.pages.require(exchange)
-        await self._show(exchange, viewer, ask, _first(ask), link=urlencode(exchange.query))
+        await self._show(exchange, viewer, ask, _first(ask), link=urlencode(given))
 
     async def decide(self, exchange: Exchange) -> None:
         """POST /authorize."""
         viewer = await self.pages.require(exchange)
         fields = await self.pages.form_lists(exchange, viewer)
         link = fields.get("link", [""])[-1]
-        ask = await self._read(dict(parse_qsl(link, keep_blank_values=True)))
+        ask = await self._read(request.parameters(link))
         if fields.get("decision", [""])[-1] != "allow":
             await self.pages.database.write(lambda c: grants.note_consent(c, viewer.user.id, ask, "denied"))
             await self._send_back(exchange, ask, {"error": "access_denied"})
             return
-        choice = _chosen(fields, ask)
+        choice = _chosen(fields, ask, self._offered(ask))
         if choice.faults:
             await self._show(exchange, viewer, ask, choice, link=link, status=422)
             return
@@ -89,7 +95,10 @@ class ConsentPages:
             grants.note_consent(connection, viewer.user.id, ask, "allowed")
             if ask.flow == "code":
                 return {"code": codes.issue(connection, viewer.user.id, ask, agreed)}
-            return {"api_key": grants.mint(connection, viewer.user.id, agreed, "redirect-auth").value}
+            made = grants.mint(connection, viewer.user.id, agreed, "redirect-auth")
+            if isinstance(made, Refused):
+                raise BadRequest(made.description)
+            return {"api_key": made.value}
 
         await self._send_back(exchange, ask, await self.pages.database.write(agree))
 
@@ -98,8 +107,8 @@ class ConsentPages:
     async def device(self, exchange: Exchange) -> None:
         """GET /device: the code page, filled in when the link carries the code."""
         viewer = await self.pages.require(exchange)
-        code = devices.typed(exchange.query.get("user_code", ""))[:8]
-        shown = devices.shown(code) if len(code) == 8 else ""
+        code = devices.typed(exchange.query.get("user_code", ""))
+        shown = devices.shown(code) if len(code) == devices.LENGTH else ""
         await self.pages.show(exchange, "device.html", viewer=viewer, values={"user_code": shown}, faults={}, done="")
 
     async def device_code(self, exchange: Exchange) -> None:
@@ -110,7 +119,9 @@ class ConsentPages:
         code = devices.typed(given)
         address = self._authentication.address(exchange)
         guess = await self._attempts.take((GUESSES, viewer.user.id), (GUESSES_FROM, address), (GUESSES_OF_ALL, ""))
-        found = await self.pages.database.read(lambda c: devices.waiting(c, code)) if len(code) == 8 else None
+        found = (
+            await self.pages.database.read(lambda c: devices.waiting(c, code)) if len(code) == devices.LENGTH else None
+        )
         if found is None:
             fault = "No device waits with this code. Check it on the device: it may have expired."
             await self.pages.show(
@@ -130,7 +141,7 @@ class ConsentPages:
         if decision not in ("allow", "deny"):
             await self._show(exchange, viewer, ask, _first(ask), code=devices.shown(code))
             return
-        choice = _chosen(fields, ask)
+        choice = _chosen(fields, ask, self._offered(ask))
         if decision == "allow" and choice.faults:
             await self._show(exchange, viewer, ask, choice, code=devices.shown(code), status=422)
             return
@@ -155,6 +166,10 @@ class ConsentPages:
             raise BadRequest(f"models: there is none of {', '.join(names)[:200]} here.")
         return [model.name for model in found if model is not None]
 
+    def _offered(self, ask: Ask) -> tuple[str, ...]:
+        """The models that the user chooses from."""
+        return ask.models if ask.models is not None else tuple(sorted(m.name for m in self._registry().models()))
+
     async def _show(
         self,
         exchange: Exchange,
@@ -170,16 +185,13 @@ class ConsentPages:
             return balances(connection, viewer.user.id)
 
         wallet = await self.pages.database.read(look)
-        offered = (
-            ask.models if ask.models is not None else tuple(sorted(model.name for model in self._registry().models()))
-        )
         context: dict[str, Any] = {
             "ask": ask,
             "choice": choice,
             "link": link,
             "code": code,
             "wallet": wallet,
-            "offered": offered,
+            "offered": self._offered(ask),
             "scope_text": _SCOPE_TEXT,
             "most_days": MOST_DAYS,
             "author_verified": ask.app is not None and ask.app.author.github is not None,
@@ -187,19 +199,22 @@ class ConsentPages:
         origin = (ask.place.origin,) if ask.place is not None else ()
         await self.pages.show(exchange, "consent.html", viewer=viewer, status=status, form_action=origin, **context)
 
-    @staticmethod
-    def _agreed(ask: Ask, choice: Choice) -> Terms:
+    def _agreed(self, ask: Ask, choice: Choice) -> Terms:
         budget = choice.budget if choice.limited else None
-        return grants.terms(ask, choice.scopes, choice.models, budget, int(choice.days))
+        agreed = grants.terms(ask, choice.scopes, choice.models, budget, int(choice.days))
+        if self._settings.refresh_tokens:
+            return agreed
+        return structs.replace(agreed, words=tuple(word for word in agreed.words if word != "offline_access"))
 
     async def _send_back(self, exchange: Exchange, ask: Ask, answer: dict[str, str]) -> None:
         """Leads the browser back to the app: a code in the query, a key or a refusal of its flow in the fragment."""
         assert ask.place is not None
         answer |= {"state": ask.state} if ask.state else {}
         said = urlencode(answer | {"iss": self.pages.url})
-        mark = "#" if ask.flow == "fragment" else "&" if "?" in ask.place.url else "?"
+        place = ask.place.location
+        mark = "#" if ask.flow == "fragment" else "&" if "?" in place else "?"
         self._authentication.forget()
-        await self.pages.redirect(exchange, f"{ask.place.url}{mark}{said}", headers={"referrer-policy": "no-referrer"})
+        await self.pages.redirect(exchange, f"{place}{mark}{said}", headers={"referrer-policy": "no-referrer"})
 
 
 def routes(consent: ConsentPages) -> tuple[Route, ...]:
@@ -218,7 +233,7 @@ def _first(ask: Ask) -> Choice:
     return Choice(scopes, ask.models, True, ask.budget, str(ask.days))
 
 
-def _chosen(fields: Mapping[str, Sequence[str]], ask: Ask) -> Choice:
+def _chosen(fields: Mapping[str, Sequence[str]], ask: Ask, offered: Sequence[str]) -> Choice:
     budget, days = fields.get("budget", [""])[-1].strip(), fields.get("days", [""])[-1].strip()
     limited = "unlimited" not in fields
     faults: dict[str, str] = {}
@@ -230,7 +245,8 @@ def _chosen(fields: Mapping[str, Sequence[str]], ask: Ask) -> Choice:
     if not re.fullmatch(r"[0-9]{1,3}", days) or not 1 <= int(days) <= MOST_DAYS:
         faults["days"] = f"A number of days from 1 to {MOST_DAYS}."
     scopes = scopes_in(fields.get("scope", ()))
-    models = tuple(fields.get("model", ())) if fields.get("models", ["all"])[-1] == "some" else ask.models
+    ticked = tuple(name for name in offered if name in fields.get("model", ()))
+    models = ticked if fields.get("models", ["all"])[-1] == "some" else ask.models
     if models is not None and not models:
         faults["models"] = "Choose one model at least."
     return Choice(scopes, models, limited, budget, days, faults)

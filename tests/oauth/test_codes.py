@@ -10,8 +10,10 @@ import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from oauthlib.oauth2 import WebApplicationClient
 
+from openpollen.core.ids import hash_key
 from tests.gateway import Account, Gateway, Reply
 from tests.labconfig import ANSWER
+from tests.oauth.clock import rewrite
 from tests.oauth.people import CHALLENGE, VERIFIER, App, Person, author_of, endpoint
 
 
@@ -33,7 +35,7 @@ def test_a_code_becomes_a_key_once(server: Gateway, user: Person, app: App) -> N
     token = made.json
     assert (token["token_type"], token["scope"], token["expires_in"]) == (
         "bearer",
-        "generate profile usage",
+        "profile usage",
         30 * 86_400,
     )
     assert "refresh_token" not in token
@@ -69,6 +71,45 @@ def test_twenty_at_once_redeem_one_code_into_one_key(user: Person, app: App) -> 
     with ThreadPoolExecutor(20) as pool:
         replies = list(pool.map(lambda _: app.token(code), range(20)))
     assert sorted(reply.status for reply in replies) == [200] + [400] * 19
+
+
+def test_a_code_is_over_after_a_minute(server: Gateway, user: Person, app: App) -> None:
+    code = user.back(app.asks_code())["code"]
+    assert rewrite(server, "UPDATE oauth_codes SET expires_at = expires_at - 60000 WHERE hash = ?", hash_key(code)) == 1
+    assert refusal(app.token(code)) == "invalid_grant"
+
+
+def test_a_repeat_after_ten_seconds_ends_the_key_for_somebody_has_a_copy(
+    server: Gateway, user: Person, app: App
+) -> None:
+    back = user.back(app.asks_code(scope="offline_access"))
+    token = app.token(back["code"]).json
+    aged = "UPDATE oauth_codes SET used_at = used_at - 11000 WHERE hash = ?"
+    assert rewrite(server, aged, hash_key(back["code"])) == 1
+    assert refusal(app.token(back["code"])) == "invalid_grant"
+    assert not alive(server, token["access_token"])
+    fields = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"], "client_id": app.key}
+    assert refusal(endpoint(server, "/api/oauth/token", fields)) == "invalid_grant"
+
+
+def test_a_code_is_worth_nothing_once_its_account_is_closed(server: Gateway, user: Person, app: App) -> None:
+    code = user.back(app.asks_code())["code"]
+    server.admin("user", "ban", user.account.id)
+    assert refusal(app.token(code)) == "access_denied"
+
+
+def test_a_code_is_worth_nothing_once_its_app_is_revoked(server: Gateway, user: Person) -> None:
+    app = author_of(server).app("Short", redirectUris=["https://garden.example/back"])
+    code = user.back(app.asks_code())["code"]
+    server.admin("key", "revoke", app.key_id)
+    assert refusal(app.token(code)) == "invalid_grant"
+
+
+def test_one_user_s_code_is_never_another_s_key(server: Gateway, user: Person, app: App) -> None:
+    other = Person.new(server)
+    mine, theirs = (app.token(who.back(app.asks_code())["code"]).json["access_token"] for who in (user, other))
+    subs = [Account(server, "", key, "").get("/api/oauth/userinfo").json["sub"] for key in (mine, theirs)]
+    assert subs == [user.account.id, other.account.id]
 
 
 @pytest.mark.parametrize(
@@ -117,12 +158,54 @@ def test_refresh_tokens_turn_over_and_a_copied_one_ends_the_grant(server: Gatewa
 
     assert refusal(refresh(first["refresh_token"], "pk_0000000000000000")) == "invalid_grant"
     second = refresh(first["refresh_token"]).json
-    assert second["scope"] == "generate profile"
+    assert second["scope"] == "profile offline_access"
     assert alive(server, second["access_token"])
     assert not alive(server, first["access_token"])
     assert refusal(refresh(first["refresh_token"])) == "invalid_grant"
     assert not alive(server, second["access_token"])
     assert refusal(refresh(second["refresh_token"])) == "invalid_grant"
+
+
+def test_refreshes_at_once_are_one_new_token_or_none(server: Gateway, user: Person, app: App) -> None:
+    made = app.token(user.back(app.asks_code(scope="offline_access"))["code"]).json
+    fields = {"grant_type": "refresh_token", "refresh_token": made["refresh_token"], "client_id": app.key}
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: endpoint(server, "/api/oauth/token", fields), range(8)))
+    new = [reply.json["access_token"] for reply in replies if reply.status == 200]
+    assert len(new) == 1
+    assert not alive(server, made["access_token"])
+    assert not alive(server, new[0]), "the same token from eight sides is a copied one"
+
+
+def test_a_key_that_is_switched_off_keeps_its_refresh_token_for_later(server: Gateway, user: Person, app: App) -> None:
+    made = app.token(user.back(app.asks_code(scope="offline_access"))["code"]).json
+    key_id = Account(server, "", made["access_token"], "").get("/api/account/key").json["id"]
+    fields = {"grant_type": "refresh_token", "refresh_token": made["refresh_token"], "client_id": app.key}
+    assert rewrite(server, "UPDATE api_keys SET enabled = ? WHERE id = ?", 0, key_id) == 1
+    assert refusal(endpoint(server, "/api/oauth/token", fields)) == "invalid_grant"
+    assert rewrite(server, "UPDATE api_keys SET enabled = ? WHERE id = ?", 1, key_id) == 1
+    assert endpoint(server, "/api/oauth/token", fields).status == 200
+
+
+def test_an_expired_grant_is_not_refreshed(server: Gateway, user: Person, app: App) -> None:
+    made = app.token(user.back(app.asks_code(scope="offline_access"))["code"]).json
+    key_id = Account(server, "", made["access_token"], "").get("/api/account/key").json["id"]
+    assert rewrite(server, "UPDATE api_keys SET expires_at = 1 WHERE id = ?", key_id) == 1
+    fields = {"grant_type": "refresh_token", "refresh_token": made["refresh_token"], "client_id": app.key}
+    assert refusal(endpoint(server, "/api/oauth/token", fields)) == "invalid_grant"
+
+
+def test_what_the_user_unticked_is_not_in_the_scope_that_the_app_is_told(user: Person, app: App) -> None:
+    back = user.back(app.asks_code(scope="generate profile usage"), scope=["usage"])
+    assert app.token(back["code"]).json["scope"] == "generate usage"
+    back = user.back(app.asks_code(scope="profile"), scope=None)
+    assert app.token(back["code"]).json["scope"] == "generate"
+
+
+def test_revoking_the_refresh_token_ends_the_grant(server: Gateway, user: Person, app: App) -> None:
+    made = app.token(user.back(app.asks_code(scope="offline_access"))["code"]).json
+    assert endpoint(server, "/api/oauth/revoke", {"token": made["refresh_token"]}).status == 200
+    assert not alive(server, made["access_token"])
 
 
 def test_a_refresh_never_outlives_the_users_word(server: Gateway, user: Person, app: App) -> None:

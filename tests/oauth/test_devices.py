@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import segno
 from oauthlib.oauth2 import DeviceClient
 
+from openpollen.core.ids import hash_key
 from tests.gateway import Account, Gateway, Reply
 from tests.labconfig import ANSWER
-from tests.oauth.people import App, Person, endpoint, filled
+from tests.oauth.clock import rewrite
+from tests.oauth.people import App, Person, author_of, endpoint, filled
 
 JSON = {"content-type": "application/json"}
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -125,8 +128,97 @@ def test_oauthlib_completes_the_device_flow(server: Gateway, user: Person) -> No
 
 def test_an_expired_code_is_told(server: Gateway, user: Person) -> None:
     begun = begin(server)
-    with sqlite3.connect(server.data / "openpollen.db") as database:
-        database.execute("UPDATE device_codes SET expires_at = 1 WHERE status = 'pending'")
+    expire(server, begun["device_code"])
     assert poll(server, begun["device_code"]).json["error"] == "expired_token"
     page = user.post("/device", filled(user.get("/device"), {"user_code": begun["user_code"]}))
     assert (page.status, "No device waits" in page.text) == (422, True)
+
+
+def expire(server: Gateway, device_code: str) -> None:
+    aged = "UPDATE device_codes SET expires_at = 1 WHERE hash = ?"
+    assert rewrite(server, aged, hash_key(device_code)) == 1
+
+
+def test_what_was_approved_in_time_is_over_when_it_is_not_fetched_in_time(server: Gateway, user: Person) -> None:
+    begun = begin(server)
+    decide(user, begun["user_code"])
+    expire(server, begun["device_code"])
+    assert poll(server, begun["device_code"]).json["error"] == "expired_token"
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_a_decision_is_final(server: Gateway, user: Person, decision: str) -> None:
+    begun = begin(server)
+    decide(user, begun["user_code"], decision)
+    page = user.post("/device", filled(user.get("/device"), {"user_code": begun["user_code"]}))
+    assert (page.status, "No device waits" in page.text) == (422, True)
+    first = poll(server, begun["device_code"])
+    assert (first.status == 200) is (decision == "allow")
+    assert poll(server, begun["device_code"]).json["error"] == (
+        "invalid_grant" if first.status == 200 else "access_denied"
+    )
+
+
+def test_an_approval_is_worth_nothing_once_the_account_is_closed(server: Gateway, user: Person) -> None:
+    begun = begin(server)
+    decide(user, begun["user_code"])
+    server.admin("user", "ban", user.account.id)
+    assert poll(server, begun["device_code"]).json["error"] == "access_denied"
+
+
+def test_an_approval_is_worth_nothing_once_the_app_is_revoked(server: Gateway, user: Person) -> None:
+    app = named_app(server)
+    begun = begin(server, client_id=app["key"])
+    assert "Bird feeder" in user.post("/device", filled(user.get("/device"), {"user_code": begun["user_code"]})).text
+    decide(user, begun["user_code"])
+    server.admin("key", "revoke", app["id"])
+    assert poll(server, begun["device_code"], client_id=app["key"]).json["error"] == "invalid_grant"
+
+
+def test_traffic_of_an_app_on_devices_is_attributed_to_it(server: Gateway, user: Person) -> None:
+    app = named_app(server)
+    begun = begin(server, client_id=app["key"])
+    decide(user, begun["user_code"])
+    key = Account(server, "", poll(server, begun["device_code"]).json["access_token"], "")
+    assert key.get("/api/account/key").json["byopClientKeyId"] == app["id"]
+
+
+def named_app(server: Gateway) -> dict[str, str]:
+    """An app whose author lets devices show its name."""
+    author = author_of(server).account.get("/api/account/profile").json["name"]
+    words = ["--user", author, "--name", "Bird feeder", "--url", "https://feeder.example", "--devices"]
+    return server.admin("app", "create", *words)
+
+
+def test_who_asks_too_often_is_slowed_down_by_five_seconds_more_each_time(server: Gateway) -> None:
+    begun = begin(server)
+    answers = [poll(server, begun["device_code"]).json for _ in range(4)]
+    assert [answer["error"] for answer in answers] == ["authorization_pending"] + ["slow_down"] * 3
+    assert [answer["error_description"] for answer in answers[1:]] == [f"Ask every {s} seconds." for s in (10, 15, 20)]
+    waited = "UPDATE device_codes SET polled_at = polled_at - 20000 WHERE hash = ?"
+    assert rewrite(server, waited, hash_key(begun["device_code"])) == 1
+    assert poll(server, begun["device_code"]).json["error"] == "authorization_pending"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"client_id=&scope=", b'{"client_id": null}'])
+def test_a_device_need_not_say_who_it_is(server: Gateway, body: bytes) -> None:
+    kind = "application/json" if body.startswith(b"{") else "application/x-www-form-urlencoded"
+    reply = server.request("POST", "/api/device/code", body=body, headers={"content-type": kind})
+    assert reply.status == 200
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'"x"', b'{"client_id": "\\u0000"}', b'{"client_id": "\\ud800"}'])
+def test_what_is_no_request_for_a_code(server: Gateway, body: bytes) -> None:
+    reply = server.request("POST", "/api/device/code", body=body, headers=JSON)
+    assert (reply.status, reply.json["error"]) == (400, "invalid_request")
+
+
+def test_the_qr_code_is_a_picture_of_the_complete_address(server: Gateway) -> None:
+    begun = begin(server)
+    assert begun["verification_uri_qr"] == f"{server.url}/api/device/qr?user_code={begun['user_code']}"
+    picture = server.request("GET", begun["verification_uri_qr"].removeprefix(server.url))
+    assert (picture.status, picture.headers["content-type"]) == (200, "image/svg+xml")
+    drawn = io.BytesIO()
+    expected = segno.make(begun["verification_uri_complete"], error="m", micro=False)
+    expected.save(drawn, kind="svg", scale=6, light="#fff", dark="#000", xmldecl=False)
+    assert picture.body == drawn.getvalue()

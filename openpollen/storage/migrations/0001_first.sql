@@ -379,12 +379,21 @@ CREATE TABLE refresh_tokens (
   hash TEXT NOT NULL,
   key_id TEXT NOT NULL,
   client_id TEXT NOT NULL,
-  expires_at BIGINT,
+  scope TEXT NOT NULL,
   used_at BIGINT,
   PRIMARY KEY (hash)
 );
 
 CREATE INDEX refresh_tokens_of_key ON refresh_tokens (key_id);
+
+CREATE TABLE oauth_clients (
+  id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  redirect_uris TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  used_at BIGINT,
+  PRIMARY KEY (id)
+);
 
 CREATE TABLE attempts (
   bucket TEXT NOT NULL,
