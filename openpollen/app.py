@@ -23,7 +23,7 @@ from openpollen.accounts.tiers import Refills, Tiers
 from openpollen.api import oauth
 from openpollen.api.account import AccountApi
 from openpollen.api.audio import AudioApi
-from openpollen.api.auth import Authentication
+from openpollen.api.auth import Authentication, PageAuthentication
 from openpollen.api.calls import Calls
 from openpollen.api.dispatch import Application
 from openpollen.api.estimate import EstimateApi
@@ -67,7 +67,7 @@ from openpollen.storage.database import Connection, Database
 from openpollen.storage.deliveries import Deliveries
 from openpollen.storage.idempotency import Idempotency
 from openpollen.storage.jobs import Jobs
-from openpollen.web import consent, home, pages, signin
+from openpollen.web import consent, home, pages, playground, signin
 from openpollen.web.consent import ConsentPages
 from openpollen.web.desk import open_desk
 from openpollen.web.home import HomePages
@@ -192,7 +192,9 @@ class Worker:
         self.jobs = VideoJobs(Jobs(self.database, name), self.pipeline, prompts, self.store)
         authenticator = Authenticator(self.database)
         authentication = Authentication(authenticator, settings.server.trusted_proxies)
-        self._calls = calls = Calls(authentication, self.pipeline, answers, prompts, self.jobs, generation.max_body)
+        enter_url = settings.server.enter_url.rstrip("/") or url
+        callers = PageAuthentication(authenticator, settings.server.trusted_proxies, self.database, enter_url)
+        self._calls = calls = Calls(callers, self.pipeline, answers, prompts, self.jobs, generation.max_body)
         sources = Sources(guard, generation.fetch_max_bytes, generation.fetch_timeout_s)
         text, audio = TextApi(calls), AudioApi(calls)
         images = ImagesApi(calls, sources, self.store, self.media_url)
@@ -203,14 +205,13 @@ class Worker:
                 images=images,
                 audio=audio,
                 videos=VideosApi(calls, sources, self.jobs, answers),
-                models=ModelsApi(authentication, self.pipeline),
-                account=AccountApi(authentication, self.database, tiers, refills, self.pipeline),
-                media=MediaApi(authentication, self.store, self.media_url, settings.media.max_bytes),
+                models=ModelsApi(callers, self.pipeline),
+                account=AccountApi(callers, self.database, tiers, refills, self.pipeline),
+                media=MediaApi(callers, self.store, self.media_url, settings.media.max_bytes),
                 estimate=EstimateApi(calls, text, images, audio),
                 system=system,
             )
         )
-        enter_url = settings.server.enter_url.rstrip("/") or url
         table += oauth.routes(OAuthApi(authentication, authenticator, self.database, enter_url, settings.oauth))
         system.describe(table)
         table += pages.routes()
@@ -219,6 +220,9 @@ class Worker:
         table += signin.routes(self.desk)
         table += home.routes(HomePages(shared, authentication, tiers))
         table += consent.routes(ConsentPages(shared, authentication, lambda: self.pipeline.registry, settings.oauth))
+        gen_url = settings.server.gen_url.rstrip("/") or url
+        play = playground.PlaygroundPages(shared, lambda: self.pipeline.registry, gen_url)
+        table += playground.routes(play, shared)
         self.routes = tuple(table)
         self.app = Application(table, self, allowed_hosts(settings, url))
         self._sweeper: asyncio.Task[None] | None = None

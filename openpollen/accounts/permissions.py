@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from openpollen.accounts.users import User
-from openpollen.core.errors import Forbidden
+from openpollen.core.errors import Forbidden, Unauthorized
 from openpollen.core.ids import KeyType
 from openpollen.ledger.entries import KeyBudget, Markup
 
@@ -33,7 +33,8 @@ class Caller(Struct, frozen=True):
 
     ``chain`` holds the ids of the key and its ancestors, the key first; ``budgets`` those of them that have a limit.
     ``models`` is ``None`` for all and empty for none. ``granted`` is true for a key made through consent, and for its
-    children. ``markup`` is what the app's author takes on top of each price.
+    children. ``markup`` is what the app's author takes on top of each price. ``page`` marks a signed-in page of ours, which
+    has no key at all.
     """
 
     user: User
@@ -50,6 +51,7 @@ class Caller(Struct, frozen=True):
     app: bool = False
     origins: frozenset[str] = frozenset()
     markup: Markup | None = None
+    page: bool = False
 
     @property
     def secret(self) -> bool:
@@ -114,6 +116,11 @@ class Caller(Struct, frozen=True):
                 "A publishable key cannot manage keys. Use a secret key (sk_) with account:keys.", reason="key_type"
             )
         self.require_scope("keys")
+
+    def require_key(self) -> None:
+        """Raises Unauthorized for a signed-in page, where only a key has what is asked for."""
+        if self.page:
+            raise Unauthorized("This tells of the calling key: send one, as Authorization: Bearer YOUR_KEY.")
 
     def require_origin(self, origin: str | None) -> None:
         """Raises Forbidden when the key is bound to other origins."""

@@ -128,6 +128,11 @@ def end_others(connection: Connection, user_id: str, but: str = "") -> int:
     return ended
 
 
+def cookie_name(url: str) -> str:
+    """What the cookie is called at a public address; of https it is for that host alone, and never sent in clear."""
+    return "__Host-openpollen" if url.startswith("https:") else "openpollen"
+
+
 def form_token(value: str) -> str:
     """What every form of a session carries, so that no other site can post it (CSRF)."""
     return hmac.new(value.encode(), b"form", hashlib.sha256).hexdigest()[:32]

@@ -106,6 +106,7 @@ class AccountApi:
 
     async def key(self, exchange: Exchange) -> None:
         caller = await self._authentication.caller(exchange)
+        caller.require_key()
         rest = await self._database.read(lambda connection: _rest(connection, caller.budget))
         await exchange.json(200, views.current_key(caller, rest), _PRIVATE)
 

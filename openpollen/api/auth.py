@@ -5,13 +5,19 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from openpollen.accounts.authenticate import Authenticator
+from openpollen.accounts.pages import page_caller
 from openpollen.accounts.permissions import Caller
+from openpollen.accounts.sessions import cookie_name, form_token_is_right
 from openpollen.api.exchange import Exchange
 from openpollen.core.errors import Unauthorized
+from openpollen.storage.database import Connection, Database
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+#: The header in which pages of ours say that it is they who ask.
+_CSRF_HEADER = "x-csrf-token"
 
 
 class Authentication:
@@ -25,7 +31,7 @@ class Authentication:
         """The caller. Raises Unauthorized without a live key, Forbidden from a page that the key is not for."""
         value = key_of(exchange)
         if value is None:
-            raise Unauthorized("An API key is needed: send Authorization: Bearer YOUR_KEY, or ?key=YOUR_KEY.")
+            return await self._without_key(exchange)
         caller = await self._authenticator.authenticate(value)
         if caller.origins:
             caller.require_origin(exchange.headers.get("origin"))
@@ -33,7 +39,12 @@ class Authentication:
 
     async def optional(self, exchange: Exchange) -> Caller | None:
         """The caller, or None when no key was sent. A wrong key is still refused."""
-        return None if key_of(exchange) is None else await self.caller(exchange)
+        if key_of(exchange) is None and _CSRF_HEADER not in exchange.headers:
+            return None
+        return await self.caller(exchange)
+
+    async def _without_key(self, exchange: Exchange) -> Caller:
+        raise Unauthorized("An API key is needed: send Authorization: Bearer YOUR_KEY, or ?key=YOUR_KEY.")
 
     def forget(self) -> None:
         """Looks at the store again before the next answer; called after this process changed a key."""
@@ -61,6 +72,40 @@ class Authentication:
         except ValueError:
             return False
         return any(parsed.version == network.version and parsed in network for network in self._proxies)
+
+
+class PageAuthentication(Authentication):
+    """Also takes pages of ours that somebody is signed in to (rule 4): by the session's cookie, on requests of this very
+    origin that carry the session's form token in ``x-csrf-token``. No other site can make such a request: it neither
+    knows the token nor may send a header of this name along with cookies. ``url`` is the accounts face's address."""
+
+    def __init__(self, authenticator: Authenticator, proxies: Sequence[str], database: Database, url: str) -> None:
+        super().__init__(authenticator, proxies)
+        self._database = database
+        self._cookie = cookie_name(url)
+
+    async def _without_key(self, exchange: Exchange) -> Caller:
+        token = exchange.headers.get(_CSRF_HEADER)
+        if token is None:
+            return await super()._without_key(exchange)
+        cookie = exchange.cookie(self._cookie)
+        if not cookie or not _of_this_origin(exchange) or not form_token_is_right(cookie, token):
+            raise Unauthorized("The page is out of date. Load it again; sign in if it asks you to.")
+
+        def look(connection: Connection) -> Caller | None:
+            return page_caller(connection, cookie)
+
+        caller = await self._database.read(look)
+        if caller is None:
+            raise Unauthorized("You are signed out. Sign in again.")
+        return caller
+
+
+def _of_this_origin(exchange: Exchange) -> bool:
+    """Whether a request was made by a page of the origin that it goes to, as far as the browser tells."""
+    origin = exchange.headers.get("origin")
+    own = origin is None or urlsplit(origin).netloc == exchange.headers.get("host")
+    return own and exchange.headers.get("sec-fetch-site", "same-origin") == "same-origin"
 
 
 def key_of(exchange: Exchange) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, MutableMapping
 from contextlib import aclosing
+from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -77,6 +78,14 @@ class Exchange:
                     ) from None
                 self._query = dict(pairs)
         return self._query
+
+    def cookie(self, name: str) -> str:
+        """The value of a cookie; empty without it."""
+        try:
+            morsel = SimpleCookie(self.headers.get("cookie", "")).get(name)
+        except CookieError:
+            return ""
+        return morsel.value if morsel else ""
 
     async def body(self, limit: int) -> bytes:
         """The whole request body. Raises PayloadTooLarge beyond ``limit`` bytes, before reading further."""

@@ -17,6 +17,8 @@ from openpollen.storage.writer import Driver
 _NO_USAGE = Usage(requests=0)
 _DAY_MS = 86_400_000
 _NOTHING = (("", 0),)
+#: How the key ids of calls begin that a signed-in page of ours made, without a key.
+PAGE_KEY = "page_"
 
 
 class UsageRow(Struct, frozen=True, kw_only=True, gc=False):

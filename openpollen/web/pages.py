@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -23,6 +22,9 @@ _MAX_FORM = 256 * 1024
 _FLASH = "openpollen_flash"
 _NOTE_EVERY_S = 300.0
 _NOTED = 10_000
+#: Where apps lead people in a window of theirs, which they must be able to tell from a closed one: consent, and what may
+#: come before it.
+_IN_WINDOWS = frozenset({"authorize", "login", "signup"})
 
 
 class Viewer(Struct, frozen=True):
@@ -48,7 +50,7 @@ class Pages:
         self.database = database
         self.url = url.rstrip("/")
         self.secure = urlsplit(url).scheme == "https"
-        self._cookie = "__Host-openpollen" if self.secure else "openpollen"
+        self._cookie = sessions.cookie_name(self.url)
         self._flow = f"{self._cookie}-flow"
         self._noted: dict[str, float] = {}
 
@@ -56,7 +58,7 @@ class Pages:
 
     async def viewer(self, exchange: Exchange) -> Viewer | None:
         """Who is signed in; ``None`` when nobody is, or the account is shut."""
-        value = _cookie(exchange, self._cookie)
+        value = exchange.cookie(self._cookie)
         if not value:
             return None
 
@@ -92,7 +94,7 @@ class Pages:
 
     def session_value(self, exchange: Exchange) -> str:
         """What the browser carries as its session, live or not."""
-        return _cookie(exchange, self._cookie)
+        return exchange.cookie(self._cookie)
 
     def flow_cookie(self, value: str, seconds: int = 600) -> str:
         """The header value that lets this browser, and no other, finish what it began at another site."""
@@ -100,7 +102,7 @@ class Pages:
 
     def flow_value(self, exchange: Exchange) -> str:
         """What ``flow_cookie`` left in the browser."""
-        return _cookie(exchange, self._flow)
+        return exchange.cookie(self._flow)
 
     @property
     def _secured(self) -> str:
@@ -138,9 +140,9 @@ class Pages:
         **context: Any,
     ) -> None:
         """Answers with a template. ``form_action`` names further origins that a form of the page may lead to."""
-        flash = unquote(_cookie(exchange, _FLASH))
+        flash = unquote(exchange.cookie(_FLASH))
         shared = {"viewer": viewer, "csrf": viewer.csrf if viewer else "", "path": exchange.path, "flash": flash}
-        sent = page_headers(form_action) | (headers or {})
+        sent = page_headers(form_action) | _opener_policy(exchange) | (headers or {})
         if flash:
             sent["set-cookie"] = f"{_FLASH}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{self._secured}"
         await exchange.answer(status, render(template, **shared, **context), TYPE, sent)
@@ -153,7 +155,8 @@ class Pages:
         if flash:
             cookies.append(f"{_FLASH}={quote(flash)}; Path=/; Max-Age=60; HttpOnly; SameSite=Lax{self._secured}")
         exchange.common.extend((b"set-cookie", line.encode("latin-1")) for line in cookies)
-        await exchange.answer(303, b"", "text/plain", page_headers() | {"location": to} | (headers or {}))
+        sent = page_headers() | _opener_policy(exchange) | {"location": to} | (headers or {})
+        await exchange.answer(303, b"", "text/plain", sent)
 
     def page(self, handler: Handler) -> Handler:
         """A handler whose faults are pages too, and which sends who is not signed in to the sign-in page."""
@@ -182,17 +185,23 @@ class Pages:
 
 
 async def serve_static(exchange: Exchange) -> None:
-    """GET /static/{name}: kept by browsers for a year, because its address changes with it."""
+    """GET /static/{name}: kept by browsers for a year when the address names the version, else asked for each time:
+    scripts of other people's pages, and what our own import of each other, have addresses that do not change."""
     found = static_file(exchange.args["name"])
     if found is None:
         raise NotFound("There is no such file.")
+    etag = f'"{found.version}"'
+    current = exchange.query.get("v") == found.version
     headers = {
-        "cache-control": "public, max-age=31536000, immutable",
+        "cache-control": "public, max-age=31536000, immutable" if current else "public, no-cache",
+        "etag": etag,
         "vary": "Accept-Encoding",
         "cross-origin-resource-policy": "cross-origin",  # connect.js is for other people's pages
         "access-control-allow-origin": "*",
     }
-    if "gzip" in exchange.headers.get("accept-encoding", ""):
+    if etag in exchange.headers.get("if-none-match", "").replace("W/", "").split(", "):
+        await exchange.head(304, found.media_type, None, headers)
+    elif "gzip" in exchange.headers.get("accept-encoding", ""):
         await exchange.answer(200, found.packed, found.media_type, headers | {"content-encoding": "gzip"})
     else:
         await exchange.answer(200, found.body, found.media_type, headers)
@@ -210,8 +219,13 @@ def page_headers(form_action: Sequence[str] = ()) -> dict[str, str]:
         "content-security-policy": policy,
         "referrer-policy": "same-origin",
         "x-frame-options": "DENY",
-        "cross-origin-opener-policy": "same-origin-allow-popups",
     }
+
+
+def _opener_policy(exchange: Exchange) -> dict[str, str]:
+    """Cuts a page off from whoever opened it, but for the pages of consent."""
+    opened = exchange.path.split("/")[1] in _IN_WINDOWS
+    return {"cross-origin-opener-policy": "unsafe-none" if opened else "same-origin-allow-popups"}
 
 
 def same_origin(exchange: Exchange) -> None:
@@ -241,14 +255,6 @@ def _here(exchange: Exchange) -> str:
         return "/me"
     query: bytes = exchange.scope["query_string"]
     return exchange.path + (f"?{query.decode('latin-1')}" if query else "")
-
-
-def _cookie(exchange: Exchange, name: str) -> str:
-    try:
-        morsel = SimpleCookie(exchange.headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
 
 
 def routes() -> tuple[Route, ...]:
