@@ -44,14 +44,14 @@ format: dev
 
 test: dev browser  ## the whole suite: real program, real engines, no network but package installs
 	$(BIN)/polli models pull
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 browser: dev  ## Chromium for the tests of pages, where there is none
 	@bash tools/browser.sh $(BIN)/playwright
 
 test-postgres: dev  ## the parts that touch the database, on an embedded PostgreSQL
 	$(BIN)/polli models pull
-	$(BIN)/python -m pytest --database postgresql tests/storage tests/accounts tests/media tests/ledger tests/api tests/cli tests/faults tests/oauth
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --database postgresql tests/storage tests/accounts tests/media tests/ledger tests/api tests/cli tests/faults tests/oauth
 
 docs: dev  ## writes the generated pages under docs/reference
 	$(BIN)/python tools/build_docs.py

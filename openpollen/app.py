@@ -67,10 +67,12 @@ from openpollen.storage.database import Connection, Database
 from openpollen.storage.deliveries import Deliveries
 from openpollen.storage.idempotency import Idempotency
 from openpollen.storage.jobs import Jobs
-from openpollen.web import consent, home, pages, playground, signin
+from openpollen.web import consent, pages, playground, signin
+from openpollen.web.admin import pages as admin
 from openpollen.web.consent import ConsentPages
+from openpollen.web.dashboard import pages as dashboard
+from openpollen.web.dashboard.services import Services
 from openpollen.web.desk import open_desk
-from openpollen.web.home import HomePages
 
 log = logging.getLogger("openpollen")
 
@@ -218,7 +220,20 @@ class Worker:
         shared = pages.Pages(self.database, enter_url)
         self.desk = open_desk(shared, settings, self.client, authentication.address, env)
         table += signin.routes(self.desk)
-        table += home.routes(HomePages(shared, authentication, tiers))
+        services = Services(
+            shared,
+            lambda: self.pipeline.registry,
+            tiers,
+            refills,
+            self.store,
+            self.pipeline.health,
+            settings,
+            authenticator.forget,
+            settings.server.gen_url.rstrip("/") or url,
+            self.media_url,
+        )
+        table += dashboard.routes(services)
+        table += admin.routes(services)
         table += consent.routes(ConsentPages(shared, authentication, lambda: self.pipeline.registry, settings.oauth))
         gen_url = settings.server.gen_url.rstrip("/") or url
         play = playground.PlaygroundPages(shared, lambda: self.pipeline.registry, gen_url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import json
 from sqlalchemy import insert, select
@@ -38,6 +38,7 @@ Action = Literal[
     "key.create",
     "key.revoke",
     "key.change",
+    "key.rotate",
     "grant.consent",
     "credit.grant",
     "credit.correct",
@@ -58,13 +59,29 @@ def note(connection: Connection, actor: str, action: Action, subject: str, **det
     connection.execute(insert(audit).values(row))
 
 
-def trail(connection: Connection, *, limit: int = 100, subject: str | None = None) -> list[dict[str, Any]]:
-    """The latest rows, of one account or of all, the newest first."""
+#: Every action, in the order of the list above.
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+
+def trail(
+    connection: Connection,
+    *,
+    limit: int = 100,
+    subject: str | None = None,
+    action: str | None = None,
+    before: int | None = None,
+) -> list[dict[str, Any]]:
+    """The latest rows, of one account or action or of all, the newest first; ``before`` is the id of the last one seen."""
     rows = select(audit).order_by(audit.c.id.desc()).limit(limit)
     if subject is not None:
         rows = rows.where(audit.c.subject == subject)
+    if action is not None:
+        rows = rows.where(audit.c.action == action)
+    if before is not None:
+        rows = rows.where(audit.c.id < before)
     return [
         {
+            "id": row.id,
             "at": iso(datetime.fromtimestamp(row.at / 1000, UTC)),
             "actor": row.actor,
             "action": row.action,

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct, json, structs
 from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
-from openpollen.accounts import audit
+from openpollen.accounts import audit, former_values
 from openpollen.accounts.permissions import CONSENT, Caller, scopes_in
 from openpollen.accounts.users import User, bump_keys, get_user
 from openpollen.core.address import origin_fault, page_fault
@@ -107,7 +107,7 @@ def create_key(
     ``actor`` is who does it, for the audit trail; without one it is the owner.
     Raises BadRequest for what cannot be a key, Conflict when the user has too many.
     """
-    _check(wanted)
+    check_wanted(wanted)
     if parent is not None and len(parent.chain) >= _DEPTH:
         raise BadRequest(f"Keys can be nested {_DEPTH} deep. Make this key with one of its ancestors.")
     count = connection.execute(select(func.count()).where(api_keys.c.user_id == user_id)).scalar_one()
@@ -129,13 +129,13 @@ def create_key(
         app_key_id=parent.app_key_id if parent else wanted.app_key_id,
         public_value=value if wanted.type == "publishable" else None,
         models=None if wanted.models is None else tuple(dict.fromkeys(wanted.models)),
-        scopes=_scopes(wanted, child=parent is not None),
-        budget_limit=_budget(wanted.budget, app=app),
+        scopes=scopes_of(wanted, child=parent is not None),
+        budget_limit=budget_of(wanted.budget, app=app),
         budget_period=wanted.budget_period,
         app_url=wanted.app_url,
         redirect_uris=tuple(wanted.redirect_uris),
-        origins=tuple(origin.lower().rstrip("/") for origin in wanted.origins),
-        expires_at=None if wanted.expires_in is None else now + wanted.expires_in * 1000,
+        origins=origins_of(wanted),
+        expires_at=expiry_of(wanted),
         markup=wanted.markup,
         devices=wanted.devices,
     )
@@ -219,6 +219,7 @@ def revoke_key(
         if key.id in caller.chain:
             raise BadRequest("A key cannot revoke a key above it: it would end with it.", reason="own_key")
     family = family_of(connection, key.id)
+    former_values.forget(connection, family)
     connection.execute(delete(refresh_tokens).where(refresh_tokens.c.key_id.in_(family)))
     for member in reversed(family):
         connection.execute(delete(api_keys).where(api_keys.c.id == member))
@@ -233,12 +234,16 @@ def load_caller(connection: Connection, digest: str) -> Caller | None:
     """The caller that a key's hash stands for, or ``None`` when the key, an ancestor or the owner is gone, off, shut
     or expired."""
     row = connection.execute(select(api_keys).where(api_keys.c.hash == digest)).one_or_none()
+    former = former_values.find(connection, digest) if row is None else None
+    if former is not None:
+        row = connection.execute(select(api_keys).where(api_keys.c.id == former.key_id)).one_or_none()
     if row is None:
         return None
     key = _key(row)
     chain = chain_of(connection, key)
     user = get_user(connection, key.user_id)
-    expiry = min((link.expires_at for link in chain if link.expires_at is not None), default=None)
+    ends = [link.expires_at for link in chain if link.expires_at is not None]
+    expiry = min(ends if former is None else [*ends, former.until], default=None)
     if user.banned_at is not None or not all(link.enabled for link in chain):
         return None
     return _caller(user, key, chain, expiry, _markup(connection, user, chain))
@@ -265,6 +270,14 @@ def renew_value(connection: Connection, key: Key, *, actor: str) -> tuple[Key, s
     """Gives a key a new value, and returns it with that; the old one ends at once."""
     value = new_key(key.type)
     return change_key(connection, key, {"hash": hash_key(value), "start": value[:_START]}, actor=actor), value
+
+
+def own_key(connection: Connection, user_id: str, key_id: str) -> Key:
+    """The key of this id, if it is the user's. Raises NotFound."""
+    key = get_key(connection, key_id)
+    if key.user_id != user_id:
+        raise NotFound("There is no such key.")
+    return key
 
 
 async def change_when_free(
@@ -331,7 +344,8 @@ def _caller(user: User, key: Key, chain: Sequence[Key], expiry: int | None, mark
     )
 
 
-def _check(wanted: NewKey) -> None:
+def check_wanted(wanted: NewKey) -> None:
+    """Raises BadRequest for what cannot be a key."""
     if not 0 < len(wanted.name) <= _NAME_LENGTH or not wanted.name.strip():
         raise BadRequest(f"A key has a name of 1 to {_NAME_LENGTH} characters.")
     if wanted.expires_in is not None and not 0 < wanted.expires_in <= _YEAR_SECONDS:
@@ -354,7 +368,8 @@ def _check(wanted: NewKey) -> None:
             raise BadRequest(f"origins: {origin[:100]!r} is not allowed: {fault}.")
 
 
-def _budget(budget: str | int | float | None, *, app: bool) -> int | None:
+def budget_of(budget: str | int | float | None, *, app: bool) -> int | None:
+    """The limit in nano-pollen; an app key has none to spend unless it is given. Raises BadRequest."""
     if budget is None:
         return 0 if app else None
     try:
@@ -363,7 +378,17 @@ def _budget(budget: str | int | float | None, *, app: bool) -> int | None:
         raise BadRequest(f"pollenBudget: {error}.") from None
 
 
-def _scopes(wanted: NewKey, *, child: bool) -> tuple[str, ...]:
+def origins_of(wanted: NewKey) -> tuple[str, ...]:
+    """Origins as they are compared."""
+    return tuple(origin.lower().rstrip("/") for origin in wanted.origins)
+
+
+def expiry_of(wanted: NewKey) -> int | None:
+    """When the key is to end, in milliseconds."""
+    return None if wanted.expires_in is None else int(time.time() * 1000) + wanted.expires_in * 1000
+
+
+def scopes_of(wanted: NewKey, *, child: bool) -> tuple[str, ...]:
     """Known scopes in their order; unknown names are dropped, as clients of the API expect."""
     given = {scope.removeprefix("account:") for scope in wanted.scopes}
     if wanted.type == "publishable":

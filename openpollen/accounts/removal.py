@@ -23,7 +23,7 @@ from openpollen.storage.schema import (
 )
 
 #: What has a ``user_id`` and stays: the ledger's and the usage's rows, and jobs that have still to be paid.
-_STAY = frozenset({"usage", "usage_daily", "claims", "jobs"})
+_STAY = frozenset({"usage", "usage_daily", "usage_apps", "claims", "jobs"})
 _OPEN_JOBS = ("queued", "running")
 
 

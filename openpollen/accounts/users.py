@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -123,6 +124,27 @@ def check_email(email: str) -> None:
 def list_users(connection: Connection) -> list[User]:
     """All users, the oldest first."""
     return [_user(row) for row in connection.execute(select(users).order_by(users.c.created_at, users.c.id))]
+
+
+def search_users(connection: Connection, words: str, *, limit: int, skip: int = 0) -> list[User]:
+    """Users whose name or address has these words in it, or whose id they are; the newest first."""
+    rows = select(users).order_by(users.c.created_at.desc(), users.c.id).limit(limit).offset(skip)
+    if words:
+        part = words.lower()
+        inside = (func.lower(column).contains(part, autoescape=True) for column in (users.c.name, users.c.email))
+        rows = rows.where(or_(users.c.id == words, *inside))
+    return [_user(row) for row in connection.execute(rows)]
+
+
+def count_users(connection: Connection) -> int:
+    """How many accounts there are."""
+    return connection.execute(select(func.count()).select_from(users)).scalar_one()
+
+
+def names_of(connection: Connection, user_ids: Collection[str]) -> dict[str, str]:
+    """The names of those that are accounts."""
+    rows = connection.execute(select(users.c.id, users.c.name).where(users.c.id.in_(user_ids)))
+    return {row.id: row.name for row in rows}
 
 
 def set_banned(connection: Connection, user_id: str, banned: bool, *, actor: str = audit.SYSTEM, why: str = "") -> User:

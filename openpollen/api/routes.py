@@ -202,5 +202,4 @@ def _system(at: Handlers) -> tuple[Route, ...]:
         Route(("GET", "HEAD"), ("/health/ready",), system.ready, "The program can work", tag),
         Route(("GET", "HEAD"), ("/openapi.json",), system.openapi, "This API as OpenAPI 3.1", tag),
         Route(("GET", "HEAD"), ("/docs",), system.docs, "This API as a page", tag, answers="text/html"),
-        Route(("GET", "HEAD"), ("/",), system.home, "The way to the docs"),
     )

@@ -52,7 +52,3 @@ class SystemApi:
         if not self._page:
             self._page = openapi.page(self._routes, self._url).encode()
         await exchange.answer(200, self._page, "text/html; charset=utf-8", {"content-security-policy": _CSP})
-
-    async def home(self, exchange: Exchange) -> None:
-        """GET /: where to go."""
-        await exchange.answer(302, b"", "text/plain", {"location": "/docs"})

@@ -15,6 +15,7 @@ from openpollen.app import build_registry, read_configuration
 from openpollen.catalog.registry import Registry
 from openpollen.core.errors import ConfigError
 from openpollen.engines import weights
+from openpollen.generation.status import counts
 from openpollen.settings import Settings, read_toml
 from openpollen.storage.database import place
 
@@ -27,13 +28,6 @@ _EXTRAS = (
 def report(settings: Settings, registry: Registry) -> dict[str, Any]:
     """Everything doctor knows, as data."""
     live = [provider.name for provider in registry.providers.values() if provider.live and provider.name != "local"]
-    served: dict[str, int] = {"provider": 0, "local": 0, "waiting": 0, "nobody": 0}
-    waiting = {entry.name for entry in weights.status() if entry.state != "ready"}
-    for model in registry.models():
-        now = registry.now(model)
-        local = now is not None and (now.served_by is not None or model.local)
-        lacks = now is not None and local and now.routes[0][0].model in waiting
-        served["waiting" if lacks else "nobody" if now is None else "local" if local else "provider"] += 1
     return {
         "ok": True,
         "data": str(settings.data),
@@ -41,7 +35,7 @@ def report(settings: Settings, registry: Registry) -> dict[str, Any]:
         "models_folder": str(settings.engines.models),
         "providers_live": live,
         "providers_missing": registry.missing(),
-        "models": served,
+        "models": counts(registry),
         "weights": [{"name": entry.name, "state": entry.state, "for": entry.purpose} for entry in weights.status()],
         "extras": {name: importlib.util.find_spec(name) is not None for name, _ in _EXTRAS},
     }

@@ -42,6 +42,7 @@ from openpollen.generation import measure
 from openpollen.generation.admit import Admission, Attempt, admit
 from openpollen.generation.call import Call, Heard, Made, Result
 from openpollen.generation.film import film
+from openpollen.generation.health import Health
 from openpollen.generation.measure import measured
 from openpollen.generation.order import Order
 from openpollen.generation.upstream import Upstream
@@ -95,6 +96,7 @@ class Pipeline:
         self._tiers = tiers
         self._fetch = fetch
         self._settings = settings
+        self.health = Health()
         self._tasks: set[asyncio.Future[None]] = set()
         self.strict = settings.ledger.durability in ("strict", "intent")
         self.job_seconds = settings.generation.job_timeout_s
@@ -241,10 +243,9 @@ class Pipeline:
                 if failure.error.spent:
                     self._vain(call, admission, attempt, heard)
                 last = failure.error
-                if not (
-                    attempt.provider.name == LOCAL and last.status < 429
-                ):  # the engine's word on the caller's request
+                if attempt.provider.name != LOCAL or last.status >= 429:  # else it is the engine's word on the request
                     log.warning("%s failed: %s", attempt.provider.name, last.message)
+                    self.health.failed(attempt.provider.name, attempt.route.model, last.message)
                 if not failure.retryable:
                     break
             except BaseException:

@@ -107,6 +107,16 @@ api_keys = Table(
     info=_doc("API keys. Only the hash is stored, but a publishable key, being public, stays readable."),
 )
 
+former_values = Table(
+    "former_values",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("former_values_of_key", "key_id"),
+    info=_doc("Hashes of values that rotated keys had before; each works until `expires_at` and ends with its key."),
+)
+
 login_links = Table(
     "login_links",
     metadata,
@@ -445,6 +455,21 @@ usage_daily = Table(
     info=_doc(
         "The usage of a UTC day, kept in the settling transaction. "
         "A split charge counts its request where most was paid."
+    ),
+)
+
+usage_apps = Table(
+    "usage_apps",
+    metadata,
+    Column("app_key_id", Text, primary_key=True),
+    Column("date", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("meter_source", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    info=_doc(
+        "What came through each app on a UTC day, by user and bucket, kept in the settling transaction. Its owner is shown "
+        "counts only."
     ),
 )
 

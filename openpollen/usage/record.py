@@ -1,4 +1,4 @@
-"""One row for each request and the daily roll-up, written in the transaction that settles the request."""
+"""One row for each request and the daily roll-ups, written in the transaction that settles the request."""
 
 from __future__ import annotations
 
@@ -87,6 +87,11 @@ _ROLL_UP = (
     "ON CONFLICT (user_id, date, model, meter_source, key_id) DO UPDATE "
     "SET requests = usage_daily.requests + excluded.requests, cost = usage_daily.cost + excluded.cost"
 )
+_ROLL_UP_APPS = (
+    "INSERT INTO usage_apps (app_key_id, date, user_id, meter_source, requests, cost) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (app_key_id, date, user_id, meter_source) DO UPDATE "
+    "SET requests = usage_apps.requests + excluded.requests, cost = usage_apps.cost + excluded.cost"
+)
 _encode = json.Encoder().encode
 
 
@@ -98,6 +103,7 @@ def write_rows(driver: Driver, rows: Sequence[tuple[UsageRow, Paid]], now: int) 
     values: list[tuple[object, ...]] = []
     terms: dict[str, UsageRow] = {}
     daily: dict[tuple[str, str, str, str, str], list[int]] = {}
+    apps: dict[tuple[str, str, str, str], list[int]] = {}
     for row, paid in rows:
         at = row.at or now
         parts = paid.parts or _NOTHING
@@ -129,9 +135,15 @@ def write_rows(driver: Driver, rows: Sequence[tuple[UsageRow, Paid]], now: int) 
                 total = daily[key] = [0, 0]
             total[0] += bucket == main
             total[1] += amount
+            if row.app_key_id is not None:
+                through = apps.setdefault((row.app_key_id, key[1], row.user_id, bucket), [0, 0])
+                through[0] += bucket == main
+                through[1] += amount
     driver.executemany(_INSERT_TERMS, [_terms_values(terms_id, row) for terms_id, row in terms.items()])
     driver.executemany(_INSERT, values)
     driver.executemany(_ROLL_UP, [(*key, *total) for key, total in daily.items()])
+    if apps:
+        driver.executemany(_ROLL_UP_APPS, [(*key, *total) for key, total in apps.items()])
 
 
 def _terms(row: UsageRow) -> tuple[object, ...]:

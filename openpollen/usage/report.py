@@ -66,12 +66,15 @@ def rows(
     user_id: str,
     *,
     key_id: str | None = None,
+    model: str | None = None,
     days: int = 30,
+    since: int | None = None,
     limit: int = 100,
     before: str | None = None,
     now: float | None = None,
 ) -> Page:
-    """Requests of a user, or of one of their keys, in the last ``days`` UTC days, today included.
+    """Requests of a user, or of one of their keys or models, in the last ``days`` UTC days, today included, or ``since``
+    a moment in milliseconds.
 
     ``before`` is a ``Page.next``, or a timestamp. Timestamps in rows have whole seconds, so a page that is cut ends
     between two seconds where it can: following the last timestamp then skips nothing and repeats nothing, as
@@ -79,9 +82,12 @@ def rows(
     """
     _check("days", days, MAX_DAYS)
     _check("limit", limit, MAX_ROWS)
-    where: list[ColumnElement[bool]] = [usage.c.user_id == user_id, usage.c.at >= _window_start(days, now)]
+    first = _window_start(days, now) if since is None else since
+    where: list[ColumnElement[bool]] = [usage.c.user_id == user_id, usage.c.at >= first]
     if key_id is not None:
         where.append(usage.c.key_id == key_id)
+    if model is not None:
+        where.append(usage.c.terms.in_(select(usage_terms.c.id).where(usage_terms.c.model == model)))
     if before is not None:
         where.append(_older_than(before))
     terms = (column for column in usage_terms.c if column.name != "id")

@@ -38,6 +38,10 @@ class Viewer(Struct, frozen=True):
         """What every form of this session carries."""
         return sessions.form_token(self.session)
 
+    @property
+    def admin(self) -> bool:
+        return self.user.role == "admin"
+
 
 class SignedOut(Exception):
     """A page that needs a signed-in person was asked for without one."""
@@ -81,11 +85,14 @@ class Pages:
         # Asking a future for its exception keeps asyncio from reporting it: a lost note matters to nobody.
         noted.add_done_callback(lambda future: future.cancelled() or future.exception())
 
-    async def require(self, exchange: Exchange) -> Viewer:
-        """Who is signed in. Raises SignedOut, which ``page`` answers with the way to sign in."""
+    async def require(self, exchange: Exchange, *, admin: bool = False) -> Viewer:
+        """Who is signed in. Raises SignedOut, which ``page`` answers with the way to sign in; Forbidden for an admin's
+        page."""
         viewer = await self.viewer(exchange)
         if viewer is None:
             raise SignedOut
+        if admin and not viewer.admin:
+            raise Forbidden("This page is for admins of this server.")
         return viewer
 
     def session_cookie(self, value: str, seconds: int = sessions.LIVES_SECONDS) -> str:

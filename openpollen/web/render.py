@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from msgspec import Struct
@@ -61,6 +62,11 @@ def moment(ms: int | None, missing: str = "never") -> str:
     return missing if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%-d %b %Y, %H:%M UTC")
 
 
+def in_zone(ms: int, zone: str) -> str:
+    """A time in milliseconds as text, in a zone."""
+    return datetime.fromtimestamp(ms / 1000, ZoneInfo(zone)).strftime("%-d %b, %H:%M")
+
+
 def iso(ms: int) -> str:
     """A time in milliseconds for a ``datetime`` attribute."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -74,6 +80,11 @@ def pollen(nano: int | None, missing: str = "no limit") -> str:
     return format_pollen(nano // step * step) if abs(nano) >= step else format_pollen(nano)
 
 
+def number(value: int) -> str:
+    """A count with its thousands apart."""
+    return f"{value:,}"
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -84,5 +95,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     cast(dict[str, Any], environment.globals)["static"] = static_url
-    environment.filters.update({"moment": moment, "iso": iso, "pollen": pollen})
+    filters = cast(dict[str, Any], environment.filters)
+    filters.update({"moment": moment, "iso": iso, "in_zone": in_zone, "pollen": pollen, "number": number})
     return environment

@@ -110,8 +110,8 @@ class Visit:
         tab = self.watch.page()
         tab.on("dialog", lambda dialog: dialog.accept())
         tab.goto("/me/connected")
-        tab.get_by_role("button", name="End the connection").first.click()
-        tab.get_by_text("The connection has ended").wait_for()
+        tab.get_by_role("button", name="Revoke").first.click()
+        tab.get_by_role("status").wait_for()
         tab.close()
 
 

@@ -208,6 +208,16 @@ CREATE TABLE usage_daily (
   PRIMARY KEY (user_id, date, model, meter_source, key_id)
 );
 
+CREATE TABLE usage_apps (
+  app_key_id TEXT NOT NULL,
+  date TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  meter_source TEXT NOT NULL,
+  requests BIGINT NOT NULL,
+  cost BIGINT NOT NULL,
+  PRIMARY KEY (app_key_id, date, user_id, meter_source)
+);
+
 CREATE TABLE usage_terms (
   id TEXT NOT NULL,
   key_name TEXT,
@@ -282,6 +292,15 @@ CREATE TABLE holds (
   PRIMARY KEY (request_id, account_id),
   FOREIGN KEY(account_id) REFERENCES ledger_accounts (id)
 );
+
+CREATE TABLE former_values (
+  hash TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (hash)
+);
+
+CREATE INDEX former_values_of_key ON former_values (key_id);
 
 CREATE TABLE login_links (
   hash TEXT NOT NULL,

@@ -1,0 +1,1 @@
+"""The pages of who runs the installation: one module a page."""

@@ -1,0 +1,49 @@
+"""What the pages of the dashboard and of the admin share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
+
+from openpollen.accounts.tiers import Refills, Tiers
+from openpollen.accounts.users import User
+from openpollen.api.exchange import Exchange
+from openpollen.catalog.registry import Registry
+from openpollen.generation.health import Health
+from openpollen.media.store import MediaStore
+from openpollen.settings import Settings
+from openpollen.web.pages import Pages
+
+
+class Services(Struct, frozen=True):
+    """The services behind these pages. ``registry`` gives the models of now; ``forget`` makes this process look at changed
+    keys at once; ``gen_url`` and ``media_url`` are the public addresses of calls and of files."""
+
+    pages: Pages
+    registry: Callable[[], Registry]
+    tiers: Tiers
+    refills: Refills
+    store: MediaStore
+    health: Health
+    settings: Settings
+    forget: Callable[[], None]
+    gen_url: str
+    media_url: str
+
+
+def zone_of(exchange: Exchange, user: User) -> str:
+    """The zone in which days are counted: of the address (``?tz=``), else the account's, else UTC."""
+    for name in (exchange.query.get("tz", ""), user.time_zone or ""):
+        try:
+            if name and ZoneInfo(name):
+                return name
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+    return "UTC"
+
+
+def choice(given: str, allowed: tuple[str, ...]) -> str:
+    """One of the words allowed, else the first of them."""
+    return given if given in allowed else allowed[0]
