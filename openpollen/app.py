@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from openpollen.accounts.authenticate import Authenticator
 from openpollen.accounts.limiter import Limiter, LimiterSettings
+from openpollen.accounts.rises import Rises, Rules
 from openpollen.accounts.tiers import Refills, Tiers
 from openpollen.api import oauth
 from openpollen.api.account import AccountApi
@@ -167,6 +168,8 @@ class Worker:
         )
         tiers = Tiers(settings.tiers.refill, settings.tiers.default)
         self.refills = refills = Refills(self.database, tiers)
+        rules = Rules(settings.tiers.rise_at, settings.tiers.rise_users, settings.tiers.rise_age_days)
+        self.rises = Rises(self.database, rules, tiers)
         keys = settings.keys
         self.limiter = Limiter(self.database, LimiterSettings(keys.pk_capacity, keys.pk_refill, keys.pk_daily))
         self.media_url = settings.server.media_url.rstrip("/") or url
@@ -279,6 +282,7 @@ class Worker:
                 self.limiter.sweep,
                 self.desk.sweep,
                 self.refills.sweep,
+                self.rises.sweep,
             ):
                 try:
                     await tidy()

@@ -137,6 +137,12 @@ class MediaStore(Struct, frozen=True):
     account_per_minute: Annotated[Positive, "Uploads of one account in a minute."] = 60
 
 
+def _rises() -> dict[str, Pollen]:
+    # More than the tier refills in 30 days, so that nobody earns by paying in an app of their own with other accounts.
+    amounts = {"spore": "10", "seed": "150", "flower": "400", "nectar": "800"}
+    return {tier: Pollen.of(amount) for tier, amount in amounts.items()}
+
+
 def _refills() -> dict[str, Pollen]:
     amounts = {"microbe": "0", "spore": "0.01", "seed": "0.15", "flower": "0.4", "nectar": "0.8", "router": "10"}
     return {tier: Pollen.of(amount) for tier, amount in amounts.items()}
@@ -161,6 +167,13 @@ class Tiers(Struct, frozen=True):
         dict[str, Pollen],
         "Pollen that the tier balance is raised to each hour (UTC), by tier; tiers left out keep their default.",
     ] = field(default_factory=_refills)
+    rise_at: Annotated[
+        dict[str, Pollen],
+        "Pollen (pack and crypto) that others have to spend in an account's apps within 30 days for it to rise to a tier by "
+        "itself, by tier; tiers left out keep their default, 0 is never reached. A tier that an admin set stays.",
+    ] = field(default_factory=_rises)
+    rise_users: Annotated[Count, "How many accounts at least must have spent it; 0 turns rises off."] = 5
+    rise_age_days: Annotated[Count, "Days that an account must be old for its spending to count."] = 7
 
 
 class Accounts(Struct, frozen=True):
@@ -480,6 +493,8 @@ def _cross_check(settings: Settings, file: str, given: Mapping[str, str], proble
     if settings.tiers.default not in settings.tiers.refill:
         tiers = ", ".join(settings.tiers.refill)
         problems.append(f"{file}: [tiers] default: {settings.tiers.default!r} is not a tier of [tiers.refill]: {tiers}")
+    unknown = sorted(settings.tiers.rise_at.keys() - settings.tiers.refill.keys())
+    problems += [f"{file}: [tiers.rise_at] {tier}: is not a tier of [tiers.refill]" for tier in unknown]
     server = settings.server
     values = [(name, getattr(server, name), address.origin_fault) for name in ("gen_url", "enter_url", "media_url")]
     values += [("host", server.host, address.host_fault)]

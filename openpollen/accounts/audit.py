@@ -59,6 +59,12 @@ def note(connection: Connection, actor: str, action: Action, subject: str, **det
     connection.execute(insert(audit).values(row))
 
 
+def last_actor(connection: Connection, subject: str, action: Action) -> str | None:
+    """Who last did this to an account; ``None`` when nobody did."""
+    rows = select(audit.c.actor).where(audit.c.subject == subject, audit.c.action == action)
+    return connection.execute(rows.order_by(audit.c.id.desc()).limit(1)).scalar_one_or_none()
+
+
 #: Every action, in the order of the list above.
 ACTIONS: tuple[Action, ...] = get_args(Action)
 

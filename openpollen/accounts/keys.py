@@ -358,6 +358,9 @@ def check_wanted(wanted: NewKey) -> None:
         raise BadRequest("A budget period needs a budget.")
     if wanted.type == "secret" and (wanted.app_url or wanted.redirect_uris or wanted.origins):
         raise BadRequest("appUrl, redirectUris and origins belong to publishable keys. Set type to publishable.")
+    app = wanted.type == "publishable" and (wanted.app_url or wanted.redirect_uris)
+    if (wanted.markup or wanted.devices) and not app and wanted.created_via not in CONSENT:
+        raise BadRequest("markup and devices belong to app keys: publishable ones with appUrl or redirectUris.")
     pages = [("appUrl", wanted.app_url)] if wanted.app_url else []
     pages += [("redirectUris", url) for url in wanted.redirect_uris]
     for name, url in pages:

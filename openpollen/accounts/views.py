@@ -148,6 +148,8 @@ def _metadata(key: Key) -> dict[str, Any]:
         metadata["redirectUris"] = list(key.redirect_uris)
     if key.origins:
         metadata["origins"] = list(key.origins)
+    if key.app:
+        metadata |= {"markup": key.markup / 10, "devices": key.devices}
     return metadata
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -55,6 +56,8 @@ class KeyParams(Struct):
     appUrl: str | None = None  # noqa: N815
     redirectUris: list[str] | None = None  # noqa: N815
     origins: list[str] | None = None
+    markup: float | int = 0
+    devices: bool = False
 
 
 class AccountApi:
@@ -173,7 +176,16 @@ def new_key(values: Mapping[str, Any], pipeline: Pipeline) -> NewKey:
         app_url=params.appUrl,
         redirect_uris=params.redirectUris or (),
         origins=params.origins or (),
+        markup=_thousandths(params.markup),
+        devices=params.devices,
     )
+
+
+def _thousandths(percent: float) -> int:
+    exact = Decimal(repr(percent)) * 10
+    if exact != exact.to_integral_value():
+        raise invalid("markup", "a number of percent from 0 to 50, with one decimal place at most")
+    return int(exact)
 
 
 def _models(names: list[str], pipeline: Pipeline) -> list[str]:

@@ -216,6 +216,18 @@ def test_an_app_key_spends_nothing_unless_it_is_given_something(owner: Account) 
     assert rich.chat("lab-chat").status == 200
 
 
+def test_an_app_says_what_its_author_takes_and_that_devices_may_name_it(owner: Account) -> None:
+    fields = {"type": "publishable", "appUrl": "https://app.example"}
+    _, made = child(owner, markup=12.5, devices=True, **fields)
+    assert (made["metadata"]["markup"], made["metadata"]["devices"]) == (12.5, True)
+    for wrong in (50.1, -1, 0.01, 1e30):
+        reply = owner.post("/api/account/keys", {"name": "k", "markup": wrong, **fields})
+        assert (reply.status, "markup" in reply.error["message"].lower()) == (400, True)
+    for extra in ({"markup": 5}, {"devices": True}, {"markup": 5, "type": "publishable"}):
+        reply = owner.post("/api/account/keys", {"name": "k", **extra})
+        assert (reply.status, "app keys" in reply.error["message"]) == (400, True)
+
+
 def test_a_publishable_key_works_on_its_own_pages_only(owner: Account) -> None:
     page, _ = child(owner, type="publishable", origins=["https://app.example"])
     for origin, status in (("https://app.example", 200), ("https://evil.example", 403), ("null", 403)):
