@@ -5,14 +5,13 @@ Errors are shaped as the RFCs say, ``{"error", "error_description"}`` with statu
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qsl
 
 from msgspec import DecodeError, Struct, json
 
+from openpollen.accounts.apps import pseudonym
 from openpollen.accounts.attempts import Attempts, Limit
 from openpollen.accounts.authenticate import Authenticator
 from openpollen.accounts.keys import get_key
@@ -234,15 +233,12 @@ class OAuthApi:
         owned = await self._database.read(look)
         if not itself and (owned is None or not caller.granted):
             return {"active": False}
-        pseudonym = hmac.new((caller.app_key_id or "").encode(), caller.user.id.encode(), hashlib.sha256).hexdigest()[
-            :24
-        ]
         body: dict[str, Any] = {
             "active": True,
             "scope": " ".join(("generate", *scopes_in(caller.scopes))),
             "token_type": "bearer",
             "iss": self.issuer,
-            "sub": caller.user.id if itself else pseudonym,
+            "sub": caller.user.id if itself else pseudonym(caller.app_key_id or "", caller.user.id),
         }
         if owned is not None:
             body["client_id"] = owned[0]

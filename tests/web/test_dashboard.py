@@ -359,7 +359,10 @@ def test_an_owner_sees_counts_of_an_app_and_its_user_its_spend(browser: Browser,
         assert row
         assert re.findall(r">([\d.]+)<", row[1]) == ["1", "1", shown]
         name = home.account.get("/api/account/profile").json["name"]
-        assert name not in get(home, path, owner).text
+        owners = get(home, path, owner).text
+        assert name not in owners
+        assert home.account.id not in owners
+        assert re.search(rf"<code>[0-9a-f]{{24}}</code></th><td[^>]*>1</td><td[^>]*>{re.escape(shown)}<", owners)
         assert summed(home, "by=app&days=7")[1] >= 1
         assert "Garden" in get(home, "/me/usage?by=app&days=7").text
         page.goto("/me/connected")
