@@ -91,9 +91,8 @@ def read_configuration(
 
 
 def _pulled_models(folder: Path) -> list[Model]:
-    os.environ["OPENPOLLEN_MODELS"] = str(
-        folder
-    )  # whatever looks for weights in this process looks where the settings say
+    # Whatever looks for weights in this process looks where the settings say.
+    os.environ["OPENPOLLEN_MODELS"] = str(folder)
     return [_pulled_model(hub) for hub in weights.pulled_hub_models() if hub.kind in ("chat", "image")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,24 @@ def database_of_gateways(request: pytest.FixtureRequest) -> None:
     """With ``--database postgresql`` every server that a test starts has a database of its own there."""
     if request.config.getoption("--database") == "postgresql":
         gateway.POSTGRES = request.getfixturevalue("postgres_server")
+
+
+@pytest.fixture(autouse=True)
+def own_models_folder() -> Iterator[None]:
+    """Commands that run inside a test point the process at the models folder of their settings; no other test is."""
+    before = os.environ.get("OPENPOLLEN_MODELS")
+    yield
+    if before is None:
+        os.environ.pop("OPENPOLLEN_MODELS", None)
+    else:
+        os.environ["OPENPOLLEN_MODELS"] = before
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose path leaves room for the name of a socket (107 bytes in all)."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from openpollen.core.errors import ServiceUnavailable
 from openpollen.ledger.verify import verify
 from openpollen.ledger.wallet import Wallet
 from openpollen.storage.database import Database
@@ -21,6 +23,27 @@ USER = "usr_1"
 def start(database: Database, worker: str, calls: int) -> subprocess.Popen[str]:
     command = [sys.executable, str(SPENDER), str(database.folder), database.url, worker, str(calls)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def stop_between_writes(process: subprocess.Popen[str], database: Database) -> None:
+    """Stops a worker where it holds no lock of the database, which all others would wait for as long as it stands."""
+
+    async def writable() -> bool:
+        probe = database.write(lambda c: c.exec_driver_sql("UPDATE ledger_accounts SET balance = balance").rowcount)
+        done, _ = await asyncio.wait([probe], timeout=1)
+        if not done:
+            process.send_signal(signal.SIGCONT)
+        with contextlib.suppress(ServiceUnavailable):
+            await probe
+            return bool(done)
+        return False
+
+    process.send_signal(signal.SIGSTOP)
+    while not asyncio.run(writable()):
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGSTOP)
 
 
 def charges(lines: list[str]) -> dict[str, int]:
@@ -74,7 +97,7 @@ def test_a_worker_stopped_past_its_leases_spends_nothing_twice(database: Databas
     stopped = start(database, "stopped", 0)
     assert stopped.stdout is not None
     before = [stopped.stdout.readline() for _ in range(20)]
-    stopped.send_signal(signal.SIGSTOP)
+    stop_between_writes(stopped, database)
     try:
         query = "SELECT COUNT(*) FROM ledger_workers WHERE name = 'stopped'"
         other = start(database, "other", 400)

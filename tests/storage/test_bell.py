@@ -87,8 +87,8 @@ def test_a_process_without_an_event_loop_rings(tmp_path: Path, database: Databas
     asyncio.run(work())
 
 
-def test_sockets_of_dead_processes_are_removed_and_a_full_one_does_not_hold_up(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
+def test_sockets_of_dead_processes_are_removed_and_a_full_one_does_not_hold_up(short_path: Path) -> None:
+    folder = short_path / "run"
     bell = SocketBell(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
     with (
@@ -120,11 +120,11 @@ def test_a_folder_with_a_long_path_rings_too(tmp_path: Path) -> None:
     asyncio.run(work())
 
 
-def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir(mode=0o755)
-    (tmp_path / "run").chmod(0o755)
+def test_a_folder_that_others_may_enter_is_refused(short_path: Path) -> None:
+    (short_path / "run").mkdir(mode=0o755)
+    (short_path / "run").chmod(0o755)
     with pytest.raises(PermissionError, match="only this user"):
-        SocketBell(tmp_path / "run")
+        SocketBell(short_path / "run")
 
 
 def test_a_listener_whose_connection_was_cut_listens_again(
