@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run setup dev browser check format test test-postgres docs bench lock clean
+.PHONY: run setup dev browser check format test test-postgres screenshots docs bench lock clean
 
 run: $(VENV)/.installed  ## set up, fetch the default local models, serve
 	@$(BIN)/polli models pull || echo "Some models could not be fetched; serving without them. make setup tries again."
@@ -52,6 +52,9 @@ browser: dev  ## Chromium for the tests of pages, where there is none
 test-postgres: dev  ## the parts that touch the database, on an embedded PostgreSQL
 	$(BIN)/polli models pull
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --database postgresql tests/storage tests/accounts tests/media tests/ledger tests/api tests/cli tests/faults tests/oauth
+
+screenshots: dev browser  ## pictures of every page, light and dark, desktop and phone, in build/screenshots
+	$(BIN)/python -m tools.screenshots
 
 docs: dev  ## writes the generated pages under docs/reference
 	$(BIN)/python tools/build_docs.py
