@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from tests.gateway import Gateway
-from tests.web.postbox import Postbox, postbox
+from tests.gateway import Gateway, eventually
+from tests.web.postbox import PASSWORD, USER, Postbox, postbox
 from tests.web.visitor import SETTINGS, Visitor
 
 
@@ -150,3 +152,33 @@ def test_a_closed_server_takes_nobody(tmp_path_factory: pytest.TempPathFactory) 
         assert "takes no new accounts" in somebody.get("/signup").text
         assert somebody.sign_up("lea", invite=code).status == 403
         assert "Make an account" not in somebody.get("/login").text
+
+
+# Over TLS from the start the mail server does not know that it is on, and warns of logins in clear.
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_mail_is_encrypted_and_logged_in(tmp_path: Path, tls: Literal["starttls", "tls"]) -> None:
+    with postbox(tls, tmp_path) as post, mailing(tmp_path, post, tls, str(post.certificate)) as server:
+        Visitor(server).sign_up("ada", email="ada@example.org")
+        assert post.link_for("ada@example.org").startswith("/")
+        assert post.sent == [(True, True)]
+
+
+def test_no_letter_goes_to_a_server_that_nobody_vouches_for(tmp_path: Path) -> None:
+    with postbox("starttls", tmp_path) as post, mailing(tmp_path, post, "starttls", "") as server:
+        somebody = Visitor(server)
+        somebody.sign_up("ada", email="ada@example.org")
+        eventually(lambda: "mail: 127.0.0.1 does not take our mail" in server.output, "the operator's line")
+        assert PASSWORD not in server.output
+        assert post.letters == []
+        assert somebody.signed_in
+
+
+def mailing(folder: Path, post: Postbox, tls: str, trusted: str) -> Gateway:
+    """A server that sends mail there, and trusts a certificate beside the usual ones."""
+    config = folder / "openpollen.toml"
+    mail = f'[mail]\nhost = "127.0.0.1"\nport = {post.port}\nsender = "Pollen <p@example.org>"\ntls = "{tls}"\n'
+    mail += f'user = "{USER}"\npassword = "env:MAIL_PASSWORD"\n'
+    config.write_text(SETTINGS + '[signin]\nsignup = "open"\n' + mail)
+    env = {"MAIL_PASSWORD": PASSWORD} | ({"SSL_CERT_FILE": trusted} if trusted else {})
+    return Gateway(folder / "data", config, env=env)
