@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -60,7 +60,7 @@ from openpollen.outbound.client import Client
 from openpollen.outbound.guard import Guard
 from openpollen.outbound.message import Timeouts
 from openpollen.providers.adapter import adapters
-from openpollen.settings import Settings
+from openpollen.settings import Generation, Settings
 from openpollen.storage.bell import open_bell
 from openpollen.storage.blobs import Blobs
 from openpollen.storage.cache import Cache
@@ -138,111 +138,101 @@ class Worker:
 
     def __init__(self, settings: Settings, catalog: Catalog, env: Mapping[str, str], url: str) -> None:
         name = worker_name(instance(settings.data), os.getpid())
+        server, generation = settings.server, settings.generation
         self.settings = settings
+        self.gen_url = server.gen_url.rstrip("/") or url
+        self.enter_url = server.enter_url.rstrip("/") or url
+        self.media_url = server.media_url.rstrip("/") or url
         self.database = Database.open(settings.data, settings.storage.database_url)
-        blobs = Blobs(settings.data / "blobs")
-        self.client = Client()
-        generation = settings.generation
-        ledger = settings.ledger
         self.bell = open_bell(self.database)
-        wallet = Unbooked if ledger.durability == "off" else Wallet
-        self.wallet = wallet(
-            self.database,
-            worker=name,
-            hold_wait=ledger.hold_wait,
-            intent=ledger.durability == "intent",
-            strict=ledger.durability == "strict",
-            spill=Spill(settings.data, name),
-            backlog=ledger.backlog,
-            ring=partial(self.bell.ring, _LEDGER),
-        )
-        media = settings.media
-        self.store = MediaStore(
-            self.database,
-            blobs,
-            max_bytes=media.max_bytes,
-            seconds=media.ttl_s,
-            account_bytes=media.account_max_bytes,
-            account_per_minute=media.account_per_minute,
-        )
-        tiers = Tiers(settings.tiers.refill, settings.tiers.default)
-        self.refills = refills = Refills(self.database, tiers)
+        self.wallet = _open_wallet(settings, self.database, name, partial(self.bell.ring, _LEDGER))
+        blobs = Blobs(settings.data / "blobs")
+        self.store = _open_store(settings, self.database, blobs)
+        self.tiers = Tiers(settings.tiers.refill, settings.tiers.default)
+        self.refills = Refills(self.database, self.tiers)
         rules = Rules(settings.tiers.rise_at, settings.tiers.rise_users, settings.tiers.rise_age_days)
-        self.rises = Rises(self.database, rules, tiers)
+        self.rises = Rises(self.database, rules, self.tiers)
         keys = settings.keys
         self.limiter = Limiter(self.database, LimiterSettings(keys.pk_capacity, keys.pk_refill, keys.pk_daily))
-        self.media_url = settings.server.media_url.rstrip("/") or url
-        guard = Guard(self.client, sniff, own=self._own_media)
-        timeouts = Timeouts(
-            generation.connect_timeout_s,
-            generation.first_byte_timeout_s,
-            generation.idle_timeout_s,
-            generation.total_timeout_s,
-        )
-        upstream = Upstream(self.client, timeouts)
+        self.client = Client()
+        self._guard = Guard(self.client, sniff, own=self._own_media)
+        upstream = Upstream(self.client, _timeouts(generation))
         registry = build_registry(settings, catalog, env)
-
-        async def fetch(address: str, base_url: str) -> Asset:
-            return await guard.fetch_result(address, base_url, max_bytes=_FILM_MAX)
-
         self.pipeline = Pipeline(
-            registry, adapters(), upstream, self.wallet, self.limiter, refills, tiers, fetch, settings
+            *(
+                registry,
+                adapters(),
+                upstream,
+                self.wallet,
+                self.limiter,
+                self.refills,
+                self.tiers,
+                self._fetch,
+                settings,
+            )
         )
-        prompts = Prompts(registry, adapters(), upstream, settings)
+        self.prompts = Prompts(registry, adapters(), upstream, settings)
         self.cache = Cache(self.database, blobs, seconds=generation.cache_ttl_s)
         self.deliveries = Deliveries(self.database, blobs, name, give_back)
         self.repeats = Idempotency(self.database, blobs, name, give_back)
+        self.jobs = VideoJobs(Jobs(self.database, name), self.pipeline, self.prompts, self.store)
+        self.authenticator = Authenticator(self.database)
+        self.authentication = Authentication(self.authenticator, server.trusted_proxies)
+        self.pages = pages.Pages(self.database, self.enter_url)
+        self.desk = open_desk(self.pages, settings, self.client, self.authentication.address, env)
+        self.routes = (*self._api(), *self._web())
+        self.app = Application(self.routes, self, allowed_hosts(settings, url))
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def _api(self) -> tuple[RouteLine, ...]:
+        """The paths that programs call, and the document that describes them."""
+        settings, generation = self.settings, self.settings.generation
+        callers = PageAuthentication(self.authenticator, settings.server.trusted_proxies, self.database, self.enter_url)
         answers = Answers(self.cache, self.deliveries, self.repeats)
-        self.jobs = VideoJobs(Jobs(self.database, name), self.pipeline, prompts, self.store)
-        authenticator = Authenticator(self.database)
-        authentication = Authentication(authenticator, settings.server.trusted_proxies)
-        enter_url = settings.server.enter_url.rstrip("/") or url
-        callers = PageAuthentication(authenticator, settings.server.trusted_proxies, self.database, enter_url)
-        self._calls = calls = Calls(callers, self.pipeline, answers, prompts, self.jobs, generation.max_body)
-        sources = Sources(guard, generation.fetch_max_bytes, generation.fetch_timeout_s)
+        self._calls = calls = Calls(callers, self.pipeline, answers, self.prompts, self.jobs, generation.max_body)
+        sources = Sources(self._guard, generation.fetch_max_bytes, generation.fetch_timeout_s)
         text, audio = TextApi(calls), AudioApi(calls)
         images = ImagesApi(calls, sources, self.store, self.media_url)
-        system = SystemApi(settings.server.gen_url.rstrip("/") or url, self._check)
-        table = routes(
-            Handlers(
-                text=text,
-                images=images,
-                audio=audio,
-                videos=VideosApi(calls, sources, self.jobs, answers),
-                models=ModelsApi(callers, self.pipeline),
-                account=AccountApi(callers, self.database, tiers, refills, self.pipeline),
-                media=MediaApi(callers, self.store, self.media_url, settings.media.max_bytes),
-                estimate=EstimateApi(calls, text, images, audio),
-                system=system,
-            )
+        system = SystemApi(self.gen_url, self._check)
+        handlers = Handlers(
+            text=text,
+            images=images,
+            audio=audio,
+            videos=VideosApi(calls, sources, self.jobs, answers),
+            models=ModelsApi(callers, self.pipeline),
+            account=AccountApi(callers, self.database, self.tiers, self.refills, self.pipeline),
+            media=MediaApi(callers, self.store, self.media_url, settings.media.max_bytes),
+            estimate=EstimateApi(calls, text, images, audio),
+            system=system,
         )
-        table += oauth.routes(OAuthApi(authentication, authenticator, self.database, enter_url, settings.oauth))
+        granting = OAuthApi(self.authentication, self.authenticator, self.database, self.enter_url, settings.oauth)
+        table = (*routes(handlers), *oauth.routes(granting))
         system.describe(table)
-        table += pages.routes()
-        shared = pages.Pages(self.database, enter_url)
-        self.desk = open_desk(shared, settings, self.client, authentication.address, env)
-        table += signin.routes(self.desk)
+        return table
+
+    def _web(self) -> tuple[RouteLine, ...]:
+        """The pages that people see."""
         services = Services(
-            shared,
-            lambda: self.pipeline.registry,
-            tiers,
-            refills,
+            self.pages,
+            self._registry,
+            self.tiers,
+            self.refills,
             self.store,
             self.pipeline.health,
-            settings,
-            authenticator.forget,
-            settings.server.gen_url.rstrip("/") or url,
+            self.settings,
+            self.authenticator.forget,
+            self.gen_url,
             self.media_url,
         )
-        table += dashboard.routes(services)
-        table += admin.routes(services)
-        table += consent.routes(ConsentPages(shared, authentication, lambda: self.pipeline.registry, settings.oauth))
-        gen_url = settings.server.gen_url.rstrip("/") or url
-        play = playground.PlaygroundPages(shared, lambda: self.pipeline.registry, gen_url)
-        table += playground.routes(play, shared)
-        self.routes = tuple(table)
-        self.app = Application(table, self, allowed_hosts(settings, url))
-        self._sweeper: asyncio.Task[None] | None = None
+        asking = ConsentPages(self.pages, self.authentication, self._registry, self.settings.oauth)
+        return (
+            *pages.routes(),
+            *signin.routes(self.desk),
+            *dashboard.routes(services),
+            *admin.routes(services),
+            *consent.routes(asking),
+            *playground.routes(playground.PlaygroundPages(self.pages, self._registry, self.gen_url), self.pages),
+        )
 
     async def start(self) -> None:
         """Begins the tidying; called when the event loop runs."""
@@ -298,6 +288,12 @@ class Worker:
     async def _check(self) -> None:
         await self.database.read(_one)
 
+    def _registry(self) -> Registry:
+        return self.pipeline.registry
+
+    async def _fetch(self, address: str, base_url: str) -> Asset:
+        return await self._guard.fetch_result(address, base_url, max_bytes=_FILM_MAX)
+
     async def _own_media(self, url: str) -> Asset | None:
         """Reads one of our own media addresses from the store."""
         prefix = self.media_url + "/"
@@ -305,6 +301,42 @@ class Worker:
             return None
         stored, data = await self.store.get(url.removeprefix(prefix).partition("?")[0])
         return Asset(data, stored.content_type, stored.id)
+
+
+def _open_wallet(settings: Settings, database: Database, name: str, ring: Callable[[], None]) -> Wallet:
+    ledger = settings.ledger
+    kind = Unbooked if ledger.durability == "off" else Wallet
+    return kind(
+        database,
+        worker=name,
+        hold_wait=ledger.hold_wait,
+        intent=ledger.durability == "intent",
+        strict=ledger.durability == "strict",
+        spill=Spill(settings.data, name),
+        backlog=ledger.backlog,
+        ring=ring,
+    )
+
+
+def _open_store(settings: Settings, database: Database, blobs: Blobs) -> MediaStore:
+    media = settings.media
+    return MediaStore(
+        database,
+        blobs,
+        max_bytes=media.max_bytes,
+        seconds=media.ttl_s,
+        account_bytes=media.account_max_bytes,
+        account_per_minute=media.account_per_minute,
+    )
+
+
+def _timeouts(generation: Generation) -> Timeouts:
+    return Timeouts(
+        generation.connect_timeout_s,
+        generation.first_byte_timeout_s,
+        generation.idle_timeout_s,
+        generation.total_timeout_s,
+    )
 
 
 def instance(data: Path) -> str:

@@ -10,10 +10,11 @@ from msgspec import Struct
 from sqlalchemy import text
 
 from openpollen.accounts import audit
-from openpollen.accounts.keys import NewKey, create_key
+from openpollen.accounts.keys import create_key
 from openpollen.accounts.login import create_link
 from openpollen.accounts.permissions import SCOPES
 from openpollen.accounts.users import User, create_user, list_users
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.core.money import NANO, format_pollen
 from openpollen.ledger.credit import grant
 from openpollen.storage.database import Connection, Database

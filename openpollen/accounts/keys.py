@@ -7,34 +7,29 @@ key only the hash is stored; a publishable key is public and stays readable.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct, json, structs
-from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
+from msgspec import Struct, json
+from sqlalchemy import Row, and_, delete, func, insert, or_, select
 
 from openpollen.accounts import audit, former_values
-from openpollen.accounts.permissions import CONSENT, Caller, scopes_in
+from openpollen.accounts.permissions import CONSENT, Caller
 from openpollen.accounts.users import User, bump_keys, get_user
-from openpollen.core.address import origin_fault, page_fault
+from openpollen.accounts.wanted_keys import NewKey, budget_of, check_wanted, expiry_of, origins_of, scopes_of
 from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.ids import KeyType, hash_key, new_id, new_key
-from openpollen.core.money import format_pollen, parse_pollen
-from openpollen.ledger import credit
+from openpollen.core.money import format_pollen
 from openpollen.ledger.credit import remaining
 from openpollen.ledger.entries import KeyBudget, Markup, Period
-from openpollen.storage.database import Connection, Database
+from openpollen.storage.database import Connection
 from openpollen.storage.schema import api_keys, refresh_tokens, revisions
 
-_NAME_LENGTH = 253
-_YEAR_SECONDS = 31_536_000
-_START = 10
+#: Characters of a value that stay readable.
+START = 10
 _KEYS_OF_A_USER = 1000
 _DEPTH = 8
-_FREE_SECONDS = 0.25
-_MOST_MARKUP = 500
 _AS_JSON = ("models", "scopes", "redirect_uris", "origins")
 
 
@@ -79,25 +74,6 @@ class Key(Struct, frozen=True):
         return KeyBudget(self.id, self.budget_limit, self.budget_period)
 
 
-class NewKey(Struct, frozen=True, kw_only=True):
-    """What a key is asked to be. ``budget`` is pollen as the caller wrote it; ``expires_in`` is seconds."""
-
-    name: str
-    type: KeyType = "secret"
-    expires_in: int | None = None
-    models: Sequence[str] | None = None
-    budget: str | int | float | None = None
-    budget_period: Period | None = None
-    scopes: Sequence[str] = ()
-    app_url: str | None = None
-    redirect_uris: Sequence[str] = ()
-    origins: Sequence[str] = ()
-    created_via: str = "api"
-    app_key_id: str | None = None
-    markup: int = 0
-    devices: bool = False
-
-
 def create_key(
     connection: Connection, user_id: str, wanted: NewKey, *, parent: Caller | None = None, actor: str | None = None
 ) -> tuple[Key, str]:
@@ -122,7 +98,7 @@ def create_key(
         type=wanted.type,
         name=wanted.name,
         hash=hash_key(value),
-        start=value[:_START],
+        start=value[:START],
         created_via=wanted.created_via,
         created_at=now,
         parent_id=parent.key_id if parent else None,
@@ -139,7 +115,7 @@ def create_key(
         markup=wanted.markup,
         devices=wanted.devices,
     )
-    connection.execute(insert(api_keys).values(_columns(key)))
+    connection.execute(insert(api_keys).values(columns_of(key)))
     bump_keys(connection)
     audit.note(connection, actor or user_id, "key.create", user_id, **_told(key))
     return key, value
@@ -249,58 +225,12 @@ def load_caller(connection: Connection, digest: str) -> Caller | None:
     return _caller(user, key, chain, expiry, _markup(connection, user, chain))
 
 
-def change_key(connection: Connection, key: Key, changes: Mapping[str, Any], *, actor: str) -> Key:
-    """Changes fields of a stored key, such as ``models``, ``budget_limit`` or ``expires_at``. Workers notice within a
-    second. What a budget has spent in its period stays spent.
-
-    Raises Conflict (reason held) while workers have set aside what a lower budget takes away; see ``change_when_free``."""
-    changed = structs.replace(key, **changes)
-    columns = _columns(changed)
-    connection.execute(
-        update(api_keys).where(api_keys.c.id == key.id).values({name: columns[name] for name in changes})
-    )
-    if changed.budget is not None and changed.budget != key.budget:
-        credit.resize(connection, changed.budget, actor)
-    bump_keys(connection)
-    audit.note(connection, actor, "key.change", key.user_id, key=key.id, changes=sorted(changes))
-    return changed
-
-
-def renew_value(connection: Connection, key: Key, *, actor: str) -> tuple[Key, str]:
-    """Gives a key a new value, and returns it with that; the old one ends at once."""
-    value = new_key(key.type)
-    return change_key(connection, key, {"hash": hash_key(value), "start": value[:_START]}, actor=actor), value
-
-
 def own_key(connection: Connection, user_id: str, key_id: str) -> Key:
     """The key of this id, if it is the user's. Raises NotFound."""
     key = get_key(connection, key_id)
     if key.user_id != user_id:
         raise NotFound("There is no such key.")
     return key
-
-
-async def change_when_free(
-    database: Database, key_id: str, change: Callable[[Connection], Key], *, seconds: float = 4
-) -> Key:
-    """Runs a change of a key; where workers have set aside what it takes away, asks them for it and tries again.
-
-    Raises Conflict when running calls still need it after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return await database.write(change)
-        except Conflict as fault:
-            if fault.reason != "held" or time.monotonic() > deadline:
-                raise
-        await database.write(lambda connection: _ask_back(connection, key_id))
-        await asyncio.sleep(_FREE_SECONDS)
-
-
-def _ask_back(connection: Connection, key_id: str) -> None:
-    budget = get_key(connection, key_id).budget
-    if budget is not None:
-        credit.ask_back(connection, budget)
 
 
 def keys_revision(connection: Connection) -> int:
@@ -344,63 +274,6 @@ def _caller(user: User, key: Key, chain: Sequence[Key], expiry: int | None, mark
     )
 
 
-def check_wanted(wanted: NewKey) -> None:
-    """Raises BadRequest for what cannot be a key."""
-    if not 0 < len(wanted.name) <= _NAME_LENGTH or not wanted.name.strip():
-        raise BadRequest(f"A key has a name of 1 to {_NAME_LENGTH} characters.")
-    if wanted.expires_in is not None and not 0 < wanted.expires_in <= _YEAR_SECONDS:
-        raise BadRequest(
-            f"expiresIn is 1 to {_YEAR_SECONDS:,} seconds (365 days), or absent for a key that does not expire."
-        )
-    if not 0 <= wanted.markup <= _MOST_MARKUP:
-        raise BadRequest(f"A markup is 0 to {_MOST_MARKUP // 10} percent of the price.")
-    if wanted.budget_period is not None and wanted.budget is None:
-        raise BadRequest("A budget period needs a budget.")
-    if wanted.type == "secret" and (wanted.app_url or wanted.redirect_uris or wanted.origins):
-        raise BadRequest("appUrl, redirectUris and origins belong to publishable keys. Set type to publishable.")
-    app = wanted.type == "publishable" and (wanted.app_url or wanted.redirect_uris)
-    if (wanted.markup or wanted.devices) and not app and wanted.created_via not in CONSENT:
-        raise BadRequest("markup and devices belong to app keys: publishable ones with appUrl or redirectUris.")
-    pages = [("appUrl", wanted.app_url)] if wanted.app_url else []
-    pages += [("redirectUris", url) for url in wanted.redirect_uris]
-    for name, url in pages:
-        if fault := page_fault(url):
-            raise BadRequest(f"{name}: {url[:100]!r} is not allowed: {fault}.")
-    for origin in wanted.origins:
-        if fault := origin_fault(origin):
-            raise BadRequest(f"origins: {origin[:100]!r} is not allowed: {fault}.")
-
-
-def budget_of(budget: str | int | float | None, *, app: bool) -> int | None:
-    """The limit in nano-pollen; an app key has none to spend unless it is given. Raises BadRequest."""
-    if budget is None:
-        return 0 if app else None
-    try:
-        return parse_pollen(budget)
-    except ValueError as error:
-        raise BadRequest(f"pollenBudget: {error}.") from None
-
-
-def origins_of(wanted: NewKey) -> tuple[str, ...]:
-    """Origins as they are compared."""
-    return tuple(origin.lower().rstrip("/") for origin in wanted.origins)
-
-
-def expiry_of(wanted: NewKey) -> int | None:
-    """When the key is to end, in milliseconds."""
-    return None if wanted.expires_in is None else int(time.time() * 1000) + wanted.expires_in * 1000
-
-
-def scopes_of(wanted: NewKey, *, child: bool) -> tuple[str, ...]:
-    """Known scopes in their order; unknown names are dropped, as clients of the API expect."""
-    given = {scope.removeprefix("account:") for scope in wanted.scopes}
-    if wanted.type == "publishable":
-        given &= {"profile"}
-    if child:
-        given -= {"keys"}
-    return scopes_in(given)
-
-
 def _ancestors(keys: dict[str, Key], key: Key) -> tuple[str, ...]:
     chain = [key.id]
     while (parent := keys[chain[-1]].parent_id) is not None:
@@ -418,7 +291,8 @@ def _told(key: Key) -> dict[str, Any]:
     return told | {name: list(getattr(key, name)) for name in ("models", "scopes") if getattr(key, name)}
 
 
-def _columns(key: Key) -> dict[str, Any]:
+def columns_of(key: Key) -> dict[str, Any]:
+    """A key as its row."""
     values = {column.name: getattr(key, column.name) for column in api_keys.columns}
     for name in _AS_JSON:
         values[name] = None if values[name] is None else json.encode(values[name]).decode()

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from openpollen.accounts import keys, views
-from openpollen.accounts.keys import NewKey
 from openpollen.accounts.permissions import Caller
 from openpollen.accounts.tiers import Refills, Tiers
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
 from openpollen.api.params import decode_object, invalid, parse

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from openpollen.accounts import keys, users, views
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.cli.adminrun import common, opened
 from openpollen.core.errors import BadRequest
 from openpollen.core.money import plain_decimal
@@ -33,7 +34,7 @@ def create_app(user: str, data: Path | None, config: Path | None, as_json: bool,
     with opened(data, config, as_json) as run:
         if not options["url"] and not options["redirect_uris"]:
             raise BadRequest("An app needs an address: give --url, or --redirect-uri.")
-        wanted = keys.NewKey(
+        wanted = NewKey(
             name=options["name"],
             type="publishable",
             app_url=options["url"],

@@ -10,6 +10,7 @@ import click
 from openpollen.accounts import keys as api_keys
 from openpollen.accounts import users, views
 from openpollen.accounts.permissions import SCOPES
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.catalog.load import Catalog
 from openpollen.cli.adminrun import common, opened, words
 from openpollen.core.errors import BadRequest
@@ -46,7 +47,7 @@ def create_key(
 ) -> None:
     """Make an API key. It is shown in full this once."""
     with opened(data, config, as_json) as run:
-        wanted = api_keys.NewKey(
+        wanted = NewKey(
             name=options["name"],
             type=options["key_type"],
             expires_in=options["expires_in"],

@@ -13,19 +13,11 @@ from msgspec import Struct, json
 from sqlalchemy import delete, func, insert, select, update
 
 from openpollen.accounts import audit
-from openpollen.accounts.keys import (
-    Key,
-    NewKey,
-    change_key,
-    create_key,
-    family_of,
-    get_key,
-    granted_keys,
-    renew_value,
-    revoke_key,
-)
+from openpollen.accounts.key_changes import change_key, renew_value
+from openpollen.accounts.keys import Key, create_key, family_of, get_key, granted_keys, own_key, revoke_key
 from openpollen.accounts.permissions import CONSENT
 from openpollen.accounts.users import get_user
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.core.errors import NotFound
 from openpollen.core.ids import hash_key
 from openpollen.ledger.credit import remaining
@@ -194,8 +186,8 @@ def note_consent(connection: Connection, user_id: str, ask: Ask, decision: str) 
 
 
 def _mine(connection: Connection, user_id: str, key_id: str) -> Key:
-    key = get_key(connection, key_id)
-    if key.user_id != user_id or key.created_via not in CONSENT:
+    key = own_key(connection, user_id, key_id)
+    if key.created_via not in CONSENT:
         raise NotFound("There is no such connection.")
     return key
 

@@ -14,9 +14,9 @@ import pytest
 from openpollen.accounts import keys as api_keys
 from openpollen.accounts import views
 from openpollen.accounts.authenticate import Authenticator
-from openpollen.accounts.keys import NewKey
 from openpollen.accounts.tiers import Tiers
 from openpollen.accounts.users import User, create_user
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.core.errors import BadRequest, Forbidden
 from openpollen.core.money import NANO
 from openpollen.core.usage import Usage

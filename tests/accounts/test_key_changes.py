@@ -11,8 +11,9 @@ from sqlalchemy import update
 
 from openpollen.accounts import former_values, key_changes, keys
 from openpollen.accounts.authenticate import Authenticator
-from openpollen.accounts.keys import Key, NewKey
+from openpollen.accounts.keys import Key
 from openpollen.accounts.users import User, create_user
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.core.errors import BadRequest, NotFound, Unauthorized
 from openpollen.storage.database import Database
 from openpollen.storage.schema import former_values as table

@@ -13,9 +13,10 @@ import pytest
 from openpollen.accounts import keys as api_keys
 from openpollen.accounts.authenticate import Authenticator
 from openpollen.accounts.first_start import bootstrap
-from openpollen.accounts.keys import Key, NewKey
+from openpollen.accounts.keys import Key
 from openpollen.accounts.permissions import Caller
 from openpollen.accounts.users import User, create_user, find_user, set_banned
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.core.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
 from openpollen.core.ids import new_key
 from openpollen.core.money import NANO

@@ -12,10 +12,11 @@ import pytest
 from sqlalchemy import insert, update
 
 from openpollen.accounts import audit
-from openpollen.accounts.keys import NewKey, create_key
+from openpollen.accounts.keys import create_key
 from openpollen.accounts.rises import Rise, Rises, Rules, rise
 from openpollen.accounts.tiers import Tiers
 from openpollen.accounts.users import User, create_user, get_user, set_banned, set_tier
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.core.money import NANO
 from openpollen.storage.database import Connection, Database
 from openpollen.storage.schema import usage_apps, users

@@ -65,7 +65,7 @@ class AppPages:
                 return key_changes.edit_key(connection, viewer.user.id, key_id, wanted, keep_expiry=True)
 
             try:
-                await keys.change_when_free(self._database, key_id, change)
+                await key_changes.change_when_free(self._database, key_id, change)
             except (BadRequest, Conflict) as fault:
                 form.faults["name"] = fault.message
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from openpollen.accounts import keys
+from openpollen.accounts import key_changes
 from openpollen.accounts.permissions import SCOPES
 from openpollen.api.exchange import Exchange
 from openpollen.api.route import Route
@@ -73,7 +73,7 @@ class ConnectedPages:
         if wanted.expires_in is not None:
             changes["expires_at"] = int(time.time() * 1000) + wanted.expires_in * 1000
         try:
-            await keys.change_when_free(
+            await key_changes.change_when_free(
                 self._database,
                 grant.key.id,
                 lambda connection: grants.change(connection, viewer.user.id, grant.key.id, changes),

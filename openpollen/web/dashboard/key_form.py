@@ -8,8 +8,9 @@ from typing import Literal, cast
 
 from msgspec import Struct, field
 
-from openpollen.accounts.keys import Key, NewKey
+from openpollen.accounts.keys import Key
 from openpollen.accounts.permissions import SCOPES
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.catalog.registry import Registry
 from openpollen.core.address import origin_fault, page_fault
 from openpollen.core.money import format_pollen, parse_pollen

@@ -95,7 +95,7 @@ class KeyPages:
             return
         wanted = key_form.wanted(form, self._services.registry())
         try:
-            await keys.change_when_free(
+            await key_changes.change_when_free(
                 self._database,
                 key.id,
                 lambda connection: key_changes.edit_key(
