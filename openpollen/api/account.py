@@ -16,10 +16,10 @@ from openpollen.accounts.wanted_keys import NewKey
 from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
 from openpollen.api.params import decode_object, invalid, parse
+from openpollen.core.nearest import nearest
 from openpollen.generation.service import Pipeline
 from openpollen.ledger import credit
 from openpollen.ledger.entries import KeyBudget
-from openpollen.settings import nearest
 from openpollen.storage.database import Connection, Database
 from openpollen.usage import report
 

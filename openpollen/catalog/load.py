@@ -21,7 +21,9 @@ from openpollen.catalog.parse import ProviderRow, parse_model, parse_provider
 from openpollen.catalog.validate import check, check_model
 from openpollen.core.errors import ConfigError
 from openpollen.core.model import Capability, Model
-from openpollen.settings import Settings, Table, nearest, parse_settings, read_toml
+from openpollen.core.nearest import nearest
+from openpollen.settings import Settings
+from openpollen.settings.reading import Table, parse_settings, read_toml
 
 #: Order of the shipped model files, which is the order of the public lists.
 MODEL_FILES = ("text", "image", "video", "audio", "local")

@@ -19,7 +19,8 @@ from msgspec import Meta, Struct
 
 from openpollen.core.model import Capability, Kind, Limits, Model, Price, Route, Unit, Variant
 from openpollen.core.money import MAX_POLLEN, NANO, plain_decimal
-from openpollen.settings import Table, nearest
+from openpollen.core.nearest import nearest
+from openpollen.settings.reading import Table
 
 T = TypeVar("T")
 Positive = Annotated[int, Meta(ge=1)]

@@ -10,7 +10,8 @@ from openpollen.catalog.parse import PER_UNITS
 from openpollen.catalog.validate import BILLED_IN
 from openpollen.core.model import Unit
 from openpollen.core.money import format_pollen
-from openpollen.settings import SETTINGS, Pollen, Setting
+from openpollen.settings import Pollen
+from openpollen.settings.reading import SETTINGS, Setting
 
 #: Unit, what it counts, dimension of the public registry, header that reports it.
 _UNITS: tuple[tuple[Unit, str, str, str], ...] = (

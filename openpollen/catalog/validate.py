@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from openpollen.catalog.parse import ProviderRow
 from openpollen.core.model import Capability, Model, Unit
-from openpollen.settings import nearest
+from openpollen.core.nearest import nearest
 
 #: Every wire format there is a word for. Which of them have an adapter is told to ``Registry.build``.
 WIRES = (

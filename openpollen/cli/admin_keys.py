@@ -14,7 +14,7 @@ from openpollen.accounts.wanted_keys import NewKey
 from openpollen.catalog.load import Catalog
 from openpollen.cli.adminrun import common, opened, words
 from openpollen.core.errors import BadRequest
-from openpollen.settings import nearest
+from openpollen.core.nearest import nearest
 from openpollen.storage.database import Connection
 
 

@@ -18,7 +18,8 @@ from openpollen.catalog.load import Catalog
 from openpollen.cli.leftover import give_back_of_dead
 from openpollen.core.errors import BadRequest, ConfigError, Conflict, GatewayError, NotFound, ServiceUnavailable
 from openpollen.core.money import parse_pollen
-from openpollen.settings import Settings, load_settings
+from openpollen.settings import Settings
+from openpollen.settings.reading import load_settings
 from openpollen.storage.database import FILE_NAME, Connection, Database
 
 T = TypeVar("T")

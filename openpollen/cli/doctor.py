@@ -16,7 +16,8 @@ from openpollen.catalog.registry import Registry
 from openpollen.core.errors import ConfigError
 from openpollen.engines import weights
 from openpollen.generation.status import counts
-from openpollen.settings import Settings, read_toml
+from openpollen.settings import Settings
+from openpollen.settings.reading import read_toml
 from openpollen.storage.database import place
 
 _EXTRAS = (

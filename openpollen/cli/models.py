@@ -24,7 +24,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 def _use_settings(_ctx: click.Context, _option: click.Parameter, config: Path | None) -> None:
     """The models folder that a settings file names is the one these commands work in."""
     if config is not None:
-        from openpollen.settings import load_settings
+        from openpollen.settings.reading import load_settings
 
         try:
             folder = load_settings(config, os.environ).engines.models

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from openpollen.core.errors import ConfigError
-from openpollen.settings import SETTINGS, load_settings
+from openpollen.settings.reading import SETTINGS, load_settings
 
 
 def test_defaults() -> None:

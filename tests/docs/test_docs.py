@@ -21,7 +21,7 @@ from openpollen.catalog.load import load, load_catalog
 from openpollen.cli.main import polli
 from openpollen.core.errors import GatewayError
 from openpollen.engines.voices import VOICES
-from openpollen.settings import SETTINGS
+from openpollen.settings.reading import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs/reference"

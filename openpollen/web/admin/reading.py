@@ -12,7 +12,8 @@ from openpollen.api.exchange import Exchange
 from openpollen.api.route import Route
 from openpollen.core.money import format_pollen
 from openpollen.generation.status import waiting_engines
-from openpollen.settings import SETTINGS, Pollen, Setting, Settings
+from openpollen.settings import Pollen, Settings
+from openpollen.settings.reading import SETTINGS, Setting
 from openpollen.storage.database import Connection
 from openpollen.web.dashboard.prices import served
 from openpollen.web.dashboard.services import Services, choice

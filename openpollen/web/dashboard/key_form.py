@@ -14,8 +14,8 @@ from openpollen.accounts.wanted_keys import NewKey
 from openpollen.catalog.registry import Registry
 from openpollen.core.address import origin_fault, page_fault
 from openpollen.core.money import format_pollen, parse_pollen
+from openpollen.core.nearest import nearest
 from openpollen.ledger.entries import Period
-from openpollen.settings import nearest
 
 Fields = Mapping[str, Sequence[str]]
 
