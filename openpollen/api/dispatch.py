@@ -119,11 +119,14 @@ class Application:
         if methods is None:
             methods = self._match(exchange)
         if methods is None:
+            exchange.common.extend(_OPEN)  # a page of another origin may read that there is nothing
             raise NotFound(f"There is nothing at {exchange.path[:200]}; GET /docs lists every path.")
         route = methods.get(exchange.method)
-        if route is None and exchange.method == "OPTIONS":
-            return _PREFLIGHT
         if route is None:
+            if any(known.cors for known in methods.values()):
+                if exchange.method == "OPTIONS":
+                    return _PREFLIGHT
+                exchange.common.extend(_OPEN)
             allowed = ", ".join(sorted(methods))
             exchange.common.append((b"allow", allowed.encode()))
             raise MethodNotAllowed(f"{exchange.path[:200]} takes {allowed}, not {exchange.method}.")

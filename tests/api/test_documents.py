@@ -102,6 +102,8 @@ def test_answers_and_errors_are_open_to_any_origin(user: Account) -> None:
         user.get("/v1/models", headers=origin),
         user.chat("lab-zero", headers=origin),
         user.chat("no-such-model", headers=origin),
+        user.get("/v1/chat/completions", headers=origin),
+        user.get("/v1/nothing/here", headers=origin),
         user.gateway.request("GET", "/image/a", headers=origin),
     ):
         assert reply.headers["access-control-allow-origin"] == "*"

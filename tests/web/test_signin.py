@@ -287,6 +287,10 @@ def test_pages_are_not_for_frames_caches_or_other_origins(server: Gateway) -> No
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["cache-control"] == "private, no-store"
         assert "access-control-allow-origin" not in headers
+        asked = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+        preflight = server.request("OPTIONS", path, headers=asked)
+        assert preflight.status == 405
+        assert not [name for name in preflight.headers if name.startswith("access-control")]
 
 
 def test_a_name_that_nobody_has_takes_as_long(server: Gateway, visitor: Visitor) -> None:
