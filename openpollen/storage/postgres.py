@@ -17,7 +17,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
 from openpollen.core.errors import ServiceUnavailable
-from openpollen.storage import faults
+from openpollen.storage import faults_postgres as faults
 from openpollen.storage import postgres_driver as driver
 from openpollen.storage.dialect import Driver, OutcomeUnknownError, drop, end
 from openpollen.storage.postgres_driver import PostgresDriver, adapt
