@@ -172,7 +172,10 @@ class Answers:
 
     async def _take_chat(self, repeat: Repeat, call: Call) -> None:
         """Gives the repeat a whole chat that was made for a client that left; once."""
-        taken = await self._deliveries.take(call.caller.key_id, _digest(call.identity()))
+        identity = _digest(call.identity())
+        if not self._deliveries.has(call.caller.key_id, identity):
+            return
+        taken = await self._deliveries.take(call.caller.key_id, identity)
         found = await self._deliveries.answer(taken.request_id) if isinstance(taken, Found) else None
         if isinstance(taken, Found) and isinstance(found, Answer):
             repeat.delivery, repeat.again = taken.request_id, True

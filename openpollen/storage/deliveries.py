@@ -23,6 +23,8 @@ from openpollen.storage.schema import deliveries as table
 _DAY_MS = 86_400_000
 _LEASE_MS = 60_000
 _LOOK_SECONDS = 1.0
+#: What was taken or is over leaves the memory of workers with the next full look.
+_FORGET_SECONDS = 600.0
 
 
 class Found(Struct, frozen=True):
@@ -47,8 +49,9 @@ class Deliveries:
         self._blobs = blobs.part("deliveries")
         self._worker = worker
         self._refund = refund
-        self._keys: set[str] = set()
-        self._looked = 0.0
+        self._left: dict[str, set[str]] = {}
+        self._looked = self._forgot = float("-inf")
+        self._since = 0
 
     async def begin(self, key_id: str, identity: str, request_id: str) -> None:
         """Notes that something is made for a client that waits. ``renew`` it at least every 30 seconds."""
@@ -66,8 +69,9 @@ class Deliveries:
         )
 
     async def left(self, request_id: str) -> None:
-        """The client is gone: the next identical request may have it."""
-        gone = update(table).where(table.c.request_id == request_id).values(state="left")
+        """The client is gone: the next identical request may have it, for a day from now on."""
+        day = int(time.time() * 1000) + _DAY_MS
+        gone = update(table).where(table.c.request_id == request_id).values(state="left", expires_at=day)
         await self._database.write(lambda connection: connection.execute(gone).rowcount)
 
     async def finish(self, request_id: str, answer: Answer) -> None:
@@ -85,18 +89,32 @@ class Deliveries:
         await self.begin(key_id, identity, request_id)
         await self.finish(request_id, answer)
         await self.left(request_id)
-        self._keys.add(key_id)
+        self._left.setdefault(key_id, set()).add(identity)
 
     async def has_any(self, key_id: str) -> bool:
         """Whether something was left for this key: at once for what was left with this worker, a second later for that
         of others. Cheap, it is asked for each chat."""
-        if time.monotonic() - self._looked > _LOOK_SECONDS:
-            self._looked = time.monotonic()
-            waiting = select(table.c.key_id).where(
-                table.c.state == "left", table.c.expires_at > int(time.time() * 1000)
-            )
-            self._keys = set(await self._database.read(lambda connection: connection.execute(waiting).scalars().all()))
-        return key_id in self._keys
+        now = time.monotonic()
+        if now - self._looked > _LOOK_SECONDS:
+            if now - self._forgot > _FORGET_SECONDS:
+                self._forgot, self._since, self._left = now, 0, {}
+            self._looked = now
+            await self._look()
+        return key_id in self._left
+
+    def has(self, key_id: str, identity: str) -> bool:
+        """Whether ``has_any`` saw just this request among what was left."""
+        return identity in self._left.get(key_id, ())
+
+    async def _look(self) -> None:
+        """Reads what was left since the last look; such rows are dated ahead by a day."""
+        now = int(time.time() * 1000)
+        waiting = select(table.c.key_id, table.c.identity).where(
+            table.c.state == "left", table.c.expires_at > max(now, self._since)
+        )
+        self._since = now + _DAY_MS - _LEASE_MS
+        for key_id, identity in await self._database.read(lambda connection: connection.execute(waiting).all()):
+            self._left.setdefault(key_id, set()).add(identity)
 
     async def drop(self, request_id: str) -> None:
         """It was delivered, or came to nothing. The next sweep removes it and its bytes."""
