@@ -106,6 +106,12 @@ class Deliveries:
         """Whether ``has_any`` saw just this request among what was left."""
         return identity in self._left.get(key_id, ())
 
+    def _forget(self, key_id: str, identity: str) -> None:
+        """There is nothing more of it: another worker may have given it out."""
+        self._left.get(key_id, set()).discard(identity)
+        if not self._left.get(key_id):
+            self._left.pop(key_id, None)
+
     async def _look(self) -> None:
         """Reads what was left since the last look; such rows are dated ahead by a day."""
         now = int(time.time() * 1000)
@@ -126,6 +132,7 @@ class Deliveries:
         now = int(time.time() * 1000)
         same = (table.c.key_id == key_id, table.c.identity == identity, table.c.expires_at > now)
         if await self._database.read(lambda connection: connection.execute(select(table).where(*same)).first()) is None:
+            self._forget(key_id, identity)
             return None
         return await self._database.write(
             lambda connection: _take(connection, key_id, identity, self._worker, self._refund)

@@ -14,6 +14,7 @@ from openpollen.storage.answers import Answer
 from openpollen.storage.blobs import Blobs
 from openpollen.storage.cache import Cache
 from openpollen.storage.database import Database
+from openpollen.storage.deliveries import Deliveries, Found
 from openpollen.storage.idempotency import Conflict, Idempotency, InFlight, New, Replay
 from openpollen.storage.jobs import Jobs
 
@@ -181,5 +182,29 @@ def test_a_user_sees_and_deletes_their_own_jobs_only(database: Database) -> None
         await jobs.update(ids[0], status="failed", error="it broke")
         await jobs.delete(ids[0], "usr_1")
         assert len(await jobs.list("usr_1", kind="video")) == 2
+
+    asyncio.run(work())
+
+
+def test_an_answer_that_was_left_is_found_by_every_worker_given_once_and_forgotten(
+    database: Database, blobs: Blobs
+) -> None:
+    """What is gone must cost the other requests of its key nothing."""
+
+    async def work() -> None:
+        here, there = Deliveries(database, blobs, "here"), Deliveries(database, blobs, "there")
+        await here.keep("key_1", "same", "req_1", SMALL)
+        assert await there.has_any("key_1")
+        assert (there.has("key_1", "same"), there.has("key_1", "other"), there.has("key_2", "same")) == (
+            True,
+            False,
+            False,
+        )
+        assert await there.take("key_1", "same") == Found("req_1", False)
+        assert await there.answer("req_1") == SMALL
+        await there.drop("req_1")
+        for worker in (here, there):
+            assert await worker.take("key_1", "same") is None
+            assert not await worker.has_any("key_1")
 
     asyncio.run(work())
