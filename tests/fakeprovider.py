@@ -82,6 +82,11 @@ MODES = {
     "absurd-usage": "reports more tokens than fit a count of 63 bits",
     "absurd-float": "reports tokens as 1e30",
     "greedy": "reports more than anybody's wallet holds",
+    "only-read": "reports only what was read",
+    "only-said": "reports only what was written",
+    "null-said": "reports what was read and the sum of all, and null for what was written",
+    "float-usage": "reports tokens as 12.0",
+    "text-usage": 'reports tokens as "12"',
     "late-usage": "reports usage on the last piece with choices, not apart",
     "double-usage": "reports usage on every piece, growing, and zeros at the end",
     "bytes": "sends a stream one byte at a time",
@@ -91,6 +96,7 @@ MODES = {
     "url-gone": "image: answers with the address of a picture that is not there",
     "job-fails": "video: the job fails",
     "job-refused": "video: the job fails for its content",
+    "job-withheld": "video: the job is done, and its film is withheld for its content",
     "step": "stops at the gates that a test has set: frame (before the head and each event of a stream), part (before "
     "the head and each third of a whole answer), submit, poll and content (of a job, whose state the test sets)",
     "step-MODE": "the same in another mode",
@@ -331,6 +337,9 @@ class FakeProvider:
             job["status"] = "deleted"
             await wire.write(answer(200, {"id": job_id, "object": "video.deleted", "deleted": True}))
         elif path.endswith("/content"):
+            if job["mode"] == "job-withheld":
+                await wire.write(error_answer(400, "the fake film is withheld", "content_policy_violation"))
+                return
             film = answer(200, self.film, "video/mp4")
             for part in thirds(film) if wire.stepped("content") else [film]:
                 await wire.write(part, "content")

@@ -182,8 +182,8 @@ def chat_answer(request: Recorded, mode: str) -> dict[str, Any]:
     return out
 
 
-#: Modes whose report is wrong -> tokens read and written, as reported.
-WRONG_REPORTS: dict[str, tuple[float, float]] = {
+#: Modes whose report is wrong or odd -> tokens read and written, as reported.
+ODD_REPORTS: dict[str, tuple[object, object]] = {
     "zero-usage": (0, 0),
     "nothing-said": (PROMPT_TOKENS, 0),
     "minus-said": (PROMPT_TOKENS, -5),
@@ -191,12 +191,23 @@ WRONG_REPORTS: dict[str, tuple[float, float]] = {
     "absurd-usage": (PROMPT_TOKENS, 9 * 10**18),
     "absurd-float": (1e30, 1e30),
     "greedy": (PROMPT_TOKENS, 900_000_000),
+    "only-read": (PROMPT_TOKENS, None),
+    "only-said": (None, len(WORDS)),
+    "float-usage": (float(PROMPT_TOKENS), float(len(WORDS))),
+    "text-usage": (str(PROMPT_TOKENS), str(len(WORDS))),
 }
 
 
 def reported(request: Recorded, mode: str) -> dict[str, Any]:
     """The usage object of a whole answer."""
-    return _usage(*WRONG_REPORTS.get(mode, usage_of(request)))
+    prompt, completion = usage_of(request)
+    usage: dict[str, Any] = _usage(prompt, completion)
+    if mode == "null-said":
+        usage["completion_tokens"] = None
+    elif mode in ODD_REPORTS:
+        told = zip(("prompt_tokens", "completion_tokens"), ODD_REPORTS[mode], strict=True)
+        usage = {name: count for name, count in told if count is not None}
+    return usage
 
 
 def image_answer(size: str, count: int, url: str | None) -> dict[str, Any]:

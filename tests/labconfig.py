@@ -71,6 +71,7 @@ def operator_file(base_url: str, settings: str = "") -> str:
         model("lab-ears", '"transcription"', "ears", '{ second = "0.0001" }'),
         model("lab-video-fails", '"video"', "job-fails", '{ second = "0.02" }'),
         model("lab-video-refused", '"video"', "job-refused", '{ second = "0.02" }'),
+        model("lab-video-withheld", '"video"', "job-withheld", '{ second = "0.02" }'),
         model("lab-image-refused", '"image"', "content-policy", '{ image = "0.03" }'),
         model("lab-image-slow", '"image"', "slow", '{ image = "0.03" }'),
         model("lab-image-url-gone", '"image"', "url-gone", '{ image = "0.03" }'),
@@ -80,7 +81,7 @@ def operator_file(base_url: str, settings: str = "") -> str:
         model("lab-step-video", '"video"', "step-film", '{ second = "0.02" }'),
         model("lab-image-fails", '"image"', "error-500", '{ image = "0.03" }'),
     ]
-    modes = [mode for mode in MODES if mode not in ("error-NNN", "job-fails", "job-refused", "step", "step-MODE")]
+    modes = [mode for mode in MODES if not mode.startswith(("error-N", "job-", "step"))]
     errors = [f"error-{status}" for status in (400, 401, 402, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503, 504)]
     parts += [chat_model(f"lab-{mode}", mode) for mode in [*modes, *errors]]
     parts += [chat_model(f"lab-step-{mode}", f"step-{mode}") for mode in STEPPED]

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct, structs
 from sqlalchemy import func, select
@@ -15,6 +14,7 @@ from openpollen.accounts.keys import Key, list_keys, own_key
 from openpollen.core.errors import NotFound
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import usage_apps
+from openpollen.usage.days import days_ago
 
 _LATELY = 30
 _PEOPLE = 50
@@ -72,7 +72,7 @@ def traffic(connection: Connection, key_id: str, days: int | None = None) -> Tra
         func.coalesce(func.sum(table.cost), 0),
     ).where(table.app_key_id == key_id)
     if days is not None:
-        sums = sums.where(table.date > _days_ago(days))
+        sums = sums.where(table.date > days_ago(days))
     return Traffic(*(int(number) for number in connection.execute(sums).one()))
 
 
@@ -84,10 +84,6 @@ def _people(connection: Connection, key_id: str) -> list[Person]:
     table = usage_apps.c
     spent = func.sum(table.cost)
     sums = select(table.user_id, func.sum(table.requests), spent)
-    sums = sums.where(table.app_key_id == key_id, table.date > _days_ago(_LATELY)).group_by(table.user_id)
+    sums = sums.where(table.app_key_id == key_id, table.date > days_ago(_LATELY)).group_by(table.user_id)
     rows = connection.execute(sums.order_by(spent.desc(), table.user_id).limit(_PEOPLE))
     return [Person(pseudonym(key_id, row[0]), int(row[1]), int(row[2])) for row in rows]
-
-
-def _days_ago(days: int) -> str:
-    return (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d")

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 
 from msgspec import Struct
-from sqlalchemy import text
 
 from openpollen.accounts import audit
 from openpollen.accounts.keys import create_key
 from openpollen.accounts.login import create_link
+from openpollen.accounts.once import first_time
 from openpollen.accounts.permissions import SCOPES
 from openpollen.accounts.users import User, create_user, list_users
 from openpollen.accounts.wanted_keys import NewKey
@@ -41,8 +41,7 @@ def bootstrap(
 
 
 def _make(connection: Connection, name: str, tier: str, welcome: int) -> FirstStart | None:
-    first = text("INSERT INTO once (key, at) VALUES ('first-start', :at) ON CONFLICT (key) DO NOTHING")
-    if connection.execute(first, {"at": int(time.time() * 1000)}).rowcount == 0:
+    if not first_time(connection, "first-start", int(time.time() * 1000)):
         return None
     taken = {user.name.lower() for user in list_users(connection)}
     free = next(wanted for wanted in _numbered(name) if wanted.lower() not in taken)

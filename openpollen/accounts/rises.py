@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from openpollen.accounts import audit
+from openpollen.accounts.once import first_time, forget
 from openpollen.accounts.tiers import Tiers
 from openpollen.accounts.users import set_tier
 from openpollen.storage.database import Connection, Database
 from openpollen.storage.schema import api_keys, usage_apps, users
+from openpollen.usage.days import DAY_MS, days_ago
 
 #: Who is named in the audit trail.
 ACTOR = "rises"
 _DAYS = 30
-_DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 
 
@@ -82,22 +82,16 @@ class Rises:
         self._hour = now // _HOUR_MS
 
         def look(connection: Connection) -> int:
-            mark = {"key": f"rises:{now // _HOUR_MS}", "at": now}
-            if connection.execute(_ONCE, mark).rowcount == 0:
+            if not first_time(connection, f"rises:{now // _HOUR_MS}", now):
                 return 0
-            connection.execute(_FORGET, {"at": now - 48 * _HOUR_MS})
+            forget(connection, "rises:", now - 48 * _HOUR_MS)
             return len(rise(connection, self._rules, self._tiers, now))
 
         return await self._database.write(look)
 
 
-_ONCE = text("INSERT INTO once (key, at) VALUES (:key, :at) ON CONFLICT (key) DO NOTHING")
-_FORGET = text("DELETE FROM once WHERE key LIKE 'rises:%' AND at < :at")
-
-
 def _earned(connection: Connection, rules: Rules, now: int) -> list[tuple[str, str, int, int]]:
     """Owners of apps with their tier, what others spent there and how many they were."""
-    since = (datetime.fromtimestamp(now / 1000, UTC) - timedelta(days=_DAYS)).strftime("%Y-%m-%d")
     payer, owner = users.alias("payer"), users.alias("owner")
     spent, payers = func.sum(usage_apps.c.cost), func.count(func.distinct(payer.c.id))
     rows = (
@@ -107,11 +101,11 @@ def _earned(connection: Connection, rules: Rules, now: int) -> list[tuple[str, s
         .join(owner, owner.c.id == api_keys.c.user_id)
         .join(payer, payer.c.id == usage_apps.c.user_id)
         .where(
-            usage_apps.c.date > since,
+            usage_apps.c.date > days_ago(_DAYS, now),
             usage_apps.c.meter_source.in_(("pack", "crypto")),
             usage_apps.c.cost > 0,
             payer.c.id != owner.c.id,
-            payer.c.created_at < now - rules.age_days * _DAY_MS,
+            payer.c.created_at < now - rules.age_days * DAY_MS,
             payer.c.banned_at.is_(None),
             owner.c.banned_at.is_(None),
         )

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct, field
-from sqlalchemy import text
 
+from openpollen.accounts.once import first_time, forget
 from openpollen.accounts.users import User
 from openpollen.core.errors import BadRequest
 from openpollen.core.money import NANO
@@ -61,9 +61,7 @@ class Tiers(Struct, frozen=True):
         floor = self.hourly.get(tier, 0)
         if not floor:
             return 0
-        key = f"refill:{user_id}:{now // _HOUR_MS}"
-        first = text("INSERT INTO once (key, at) VALUES (:key, :at) ON CONFLICT (key) DO NOTHING")
-        if connection.execute(first, {"key": key, "at": now}).rowcount == 0:
+        if not first_time(connection, f"refill:{user_id}:{now // _HOUR_MS}", now):
             return 0
         return refill(connection, user_id, floor)
 
@@ -91,6 +89,5 @@ class Refills:
 
     async def sweep(self) -> int:
         """Forgets the marks of refills more than two days old and returns how many went."""
-        old = text("DELETE FROM once WHERE key LIKE 'refill:%' AND at < :at")
         before = int(time.time() * 1000) - 48 * _HOUR_MS
-        return await self._database.write(lambda connection: connection.execute(old, {"at": before}).rowcount)
+        return await self._database.write(lambda connection: forget(connection, "refill:", before))

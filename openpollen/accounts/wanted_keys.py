@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 
 from msgspec import Struct
 
@@ -73,6 +74,14 @@ def budget_of(budget: str | int | float | None, *, app: bool) -> int | None:
         return parse_pollen(budget)
     except ValueError as error:
         raise BadRequest(f"pollenBudget: {error}.") from None
+
+
+def markup_of(percent: Decimal) -> int:
+    """A markup in percent, in thousandths. Raises BadRequest."""
+    exact = percent * 10
+    if not 0 <= exact <= _MOST_MARKUP or exact != exact.to_integral_value():
+        raise BadRequest(f"markup: 0 to {_MOST_MARKUP // 10} percent, with one decimal place at most.")
+    return int(exact)
 
 
 def origins_of(wanted: NewKey) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from openpollen.accounts import keys, views
 from openpollen.accounts.permissions import Caller
 from openpollen.accounts.tiers import Refills, Tiers
-from openpollen.accounts.wanted_keys import NewKey
+from openpollen.accounts.wanted_keys import NewKey, markup_of
 from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
 from openpollen.api.params import decode_object, invalid, parse
@@ -176,16 +176,9 @@ def new_key(values: Mapping[str, Any], pipeline: Pipeline) -> NewKey:
         app_url=params.appUrl,
         redirect_uris=params.redirectUris or (),
         origins=params.origins or (),
-        markup=_thousandths(params.markup),
+        markup=markup_of(Decimal(repr(params.markup))),
         devices=params.devices,
     )
-
-
-def _thousandths(percent: float) -> int:
-    exact = Decimal(repr(percent)) * 10
-    if exact != exact.to_integral_value():
-        raise invalid("markup", "a number of percent from 0 to 50, with one decimal place at most")
-    return int(exact)
 
 
 def _models(names: list[str], pipeline: Pipeline) -> list[str]:

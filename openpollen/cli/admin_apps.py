@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 
 from openpollen.accounts import keys, users, views
-from openpollen.accounts.wanted_keys import NewKey
+from openpollen.accounts.wanted_keys import NewKey, markup_of
+from openpollen.cli.admin_keys import make_key
 from openpollen.cli.adminrun import common, opened
 from openpollen.core.errors import BadRequest
 from openpollen.core.money import plain_decimal
-from openpollen.storage.database import Connection
 
 
 @click.group("app")
@@ -39,17 +38,11 @@ def create_app(user: str, data: Path | None, config: Path | None, as_json: bool,
             type="publishable",
             app_url=options["url"],
             redirect_uris=options["redirect_uris"],
-            markup=_thousandths(options["markup"]),
+            markup=_markup(options["markup"]),
             devices=options["devices"],
             created_via="cli",
         )
-
-        def make(connection: Connection) -> dict[str, Any]:
-            author = users.find_user(connection, user)
-            return views.created_key(*keys.create_key(connection, author.id, wanted, actor=run.actor))
-
-        answer = run.write(make)
-        run.show(answer, answer["key"])
+        make_key(run, user, wanted)
 
 
 @app_group.command("list")
@@ -78,12 +71,8 @@ def _row(key: keys.Key) -> dict[str, Any]:
     }
 
 
-def _thousandths(percent: str) -> int:
-    """A markup as typed, in thousandths. Raises BadRequest."""
+def _markup(percent: str) -> int:
     try:
-        exact = plain_decimal(percent) * 10
+        return markup_of(plain_decimal(percent))
     except ValueError:
         raise BadRequest(f"--markup: {percent[:40]!r} is no number of percent, such as 5 or 12.5.") from None
-    if exact != exact.to_integral_value() or exact > Decimal(500):
-        raise BadRequest("--markup: 0 to 50 percent, with one decimal place at most.")
-    return int(exact)

@@ -12,7 +12,7 @@ from openpollen.accounts import users, views
 from openpollen.accounts.permissions import SCOPES
 from openpollen.accounts.wanted_keys import NewKey
 from openpollen.catalog.load import Catalog
-from openpollen.cli.adminrun import common, opened, words
+from openpollen.cli.adminrun import Admin, common, opened, words
 from openpollen.core.errors import BadRequest
 from openpollen.core.nearest import nearest
 from openpollen.storage.database import Connection
@@ -60,13 +60,18 @@ def create_key(
             origins=options["origins"],
             created_via="cli",
         )
+        make_key(run, user, wanted)
 
-        def make(connection: Connection) -> dict[str, Any]:
-            owner = users.find_user(connection, user)
-            return views.created_key(*api_keys.create_key(connection, owner.id, wanted, actor=run.actor))
 
-        answer = run.write(make)
-        run.show(answer, answer["key"])
+def make_key(run: Admin, user: str, wanted: NewKey) -> None:
+    """Makes a key of the user, by name or id, and shows it this once."""
+
+    def make(connection: Connection) -> dict[str, Any]:
+        owner = users.find_user(connection, user)
+        return views.created_key(*api_keys.create_key(connection, owner.id, wanted, actor=run.actor))
+
+    answer = run.write(make)
+    run.show(answer, answer["key"])
 
 
 @key_group.command("list")

@@ -26,6 +26,7 @@ _LOCAL_PAUSE = 0.15
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 15.0, 1.5
 #: Times in a row that a provider may refuse to hand out what it finished before it is believed.
 _REFUSALS = 5
+_REFUSED = "content_policy_violation"
 _REFUSING = frozenset({None, "provider_unknown_model", "upstream_invalid_request", "upstream_invalid_answer"})
 #: Seconds that stopping a job may take.
 _CANCEL_SECONDS = 10.0
@@ -72,7 +73,7 @@ class Film:
 
     async def fetch(self, job_id: str, bring: Callable[[Media], Awaitable[Media]]) -> Media:
         """The finished film; ``bring`` fetches what is still an address. Tried again until the deadline, for it is paid
-        for. Raises GatewayError when that is in vain or the film is none."""
+        for. Raises GatewayError when that is in vain, the film is none, or its content is refused after all."""
         adapter, route, provider = self._attempt.adapter, self._attempt.route, self._attempt.provider
         pause, refusals = _FIRST_PAUSE, 0
         while True:
@@ -85,6 +86,8 @@ class Film:
                 error = fault
                 if error.reason == "upstream_invalid_answer":
                     raise
+            if error.reason == _REFUSED:
+                raise error
             refusals = refusals + 1 if error.reason in _REFUSING else 0
             if refusals >= _REFUSALS or time.time() + pause > self._deadline:
                 raise _lost(error)
@@ -134,9 +137,7 @@ async def film(upstream: Upstream, attempt: Attempt, request: VideoRequest, seco
 
 def _failed(state: JobState) -> GatewayError:
     if state.refused:
-        return UnprocessableEntity(
-            f"The provider refused this content: {state.error}", reason="content_policy_violation"
-        )
+        return UnprocessableEntity(f"The provider refused this content: {state.error}", reason=_REFUSED)
     return BadGateway(f"The video could not be made: {state.error}. Nothing was charged.", spent=True)
 
 

@@ -88,7 +88,7 @@ class _Answer(Struct):
 
 def _reported(body: bytes) -> Usage | None:
     try:
-        return usage_of(msgspec.json.decode(body, type=_Answer).usage)
+        return usage_of(msgspec.json.decode(body, type=_Answer, strict=False).usage)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from openpollen.accounts import audit
 from openpollen.accounts.key_changes import change_key, renew_value
-from openpollen.accounts.keys import Key, create_key, family_of, get_key, granted_keys, own_key, revoke_key
+from openpollen.accounts.keys import Key, create_key, family_of, get_key, granted_keys, revoke_key
 from openpollen.accounts.permissions import CONSENT
 from openpollen.accounts.users import get_user
 from openpollen.accounts.wanted_keys import NewKey
@@ -154,15 +154,12 @@ def of_token(connection: Connection, token: str) -> str | None:
 
 def of_user(connection: Connection, user_id: str) -> list[Connected]:
     """What a user has granted, the newest first."""
-    found: list[Connected] = []
-    for key in granted_keys(connection, user_id):
-        mine = usage.c.key_id.in_(family_of(connection, key.id))
-        sums = select(func.count(), func.coalesce(func.sum(usage.c.charged), 0)).where(mine)
-        requests, spent = connection.execute(sums).one()
-        app, author = _app(connection, key)
-        left = None if key.budget is None else remaining(connection, key.budget)
-        found.append(Connected(key, app or key.name, author, "" if app else key.name, left, requests, int(spent)))
-    return found
+    return [_connected(connection, key) for key in granted_keys(connection, user_id)]
+
+
+def of_id(connection: Connection, user_id: str, key_id: str) -> Connected:
+    """One of them. Raises NotFound."""
+    return _connected(connection, _mine(connection, user_id, key_id))
 
 
 def change(connection: Connection, user_id: str, key_id: str, changes: dict[str, Any]) -> Key:
@@ -186,10 +183,19 @@ def note_consent(connection: Connection, user_id: str, ask: Ask, decision: str) 
 
 
 def _mine(connection: Connection, user_id: str, key_id: str) -> Key:
-    key = own_key(connection, user_id, key_id)
-    if key.created_via not in CONSENT:
-        raise NotFound("There is no such connection.")
+    key = next((key for key in granted_keys(connection, user_id) if key.id == key_id), None)
+    if key is None:
+        raise NotFound("There is no such connection. It may have been revoked.")
     return key
+
+
+def _connected(connection: Connection, key: Key) -> Connected:
+    mine = usage.c.key_id.in_(family_of(connection, key.id))
+    sums = select(func.count(), func.coalesce(func.sum(usage.c.charged), 0)).where(mine)
+    requests, spent = connection.execute(sums).one()
+    app, author = _app(connection, key)
+    left = None if key.budget is None else remaining(connection, key.budget)
+    return Connected(key, app or key.name, author, "" if app else key.name, left, requests, int(spent))
 
 
 def _app_stands(connection: Connection, key_id: str) -> bool:

@@ -259,7 +259,8 @@ def _texts(part: Any) -> str:
 
 
 def _read(decoder: msgspec.json.Decoder[_Shape], data: bytes) -> _Shape | None:
-    """Decodes ``data``; fields of an unexpected type count as absent. None when it is no JSON object."""
+    """Decodes ``data``; counts may be written as 12.0 or "12", and other fields of an unexpected type count as absent. None
+    when it is no JSON object."""
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -272,7 +273,7 @@ def _read(decoder: msgspec.json.Decoder[_Shape], data: bytes) -> _Shape | None:
     for name in found.__struct_fields__:
         if name in fields:
             try:
-                part = decoder.decode(b'{"%b":%b}' % (name.encode(), fields[name]))
+                part = msgspec.json.decode(b'{"%b":%b}' % (name.encode(), fields[name]), type=type(found), strict=False)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
             setattr(found, name, getattr(part, name))

@@ -82,12 +82,13 @@ def usage_of(reported: TokenUsage | None) -> Usage | None:
     """Token counts without double counting, or None when the provider did not really report any.
 
     Cached, cache-write, audio, image and reasoning tokens are parts of the headline counts and are subtracted from
-    them, never below zero. Hosts that report parts on top of the headline are recognised by their total. Prompt or
-    completion missing, or both zero, is no report: no chat has an empty prompt. Nor is a count above ``MAX_TOKENS``.
+    them, never below zero. Hosts that report parts on top of the headline are recognised by their total. A direction
+    that is not told is what the total leaves for it, else 0, which whoever measures takes for "not told". Both zero is
+    no report: no chat has an empty prompt. Nor is a count above ``MAX_TOKENS``.
     """
-    if reported is None or reported.prompt_tokens is None or reported.completion_tokens is None:
+    if reported is None:
         return None
-    prompt, completion = max(0, reported.prompt_tokens), max(0, reported.completion_tokens)
+    prompt, completion = _directions(reported)
     if prompt == completion == 0 or max(prompt, completion) > MAX_TOKENS:
         return None
     into, out = reported.prompt_tokens_details, reported.completion_tokens_details
@@ -120,6 +121,16 @@ def usage_of(reported: TokenUsage | None) -> Usage | None:
         output_audio_tokens=audio_out,
         output_image_tokens=image_out,
     )
+
+
+def _directions(reported: TokenUsage) -> tuple[int, int]:
+    total = _count(reported.total_tokens)
+    prompt, completion = reported.prompt_tokens, reported.completion_tokens
+    if prompt is None:
+        prompt = 0 if completion is None else total - completion
+    if completion is None:
+        completion = total - prompt if prompt else 0
+    return _count(prompt), _count(completion)
 
 
 def multipart(fields: Sequence[tuple[str, str]], files: Sequence[tuple[str, Asset]]) -> tuple[str, bytes]:

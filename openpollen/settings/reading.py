@@ -63,7 +63,7 @@ def _collect(group: type[Struct], prefix: str = "") -> Iterable[Setting]:
 _PREFIX = "OPENPOLLEN_"
 #: Variables of ours that are no settings: the file, a client's key, the weights, and what a server tells its own processes.
 _OTHER_VARIABLES = frozenset(
-    f"OPENPOLLEN_{name}"
+    _PREFIX + name
     for name in (
         "CONFIG",
         "KEY",

@@ -108,9 +108,8 @@ class Deliveries:
 
     def _forget(self, key_id: str, identity: str) -> None:
         """There is nothing more of it: another worker may have given it out."""
-        self._left.get(key_id, set()).discard(identity)
-        if not self._left.get(key_id):
-            self._left.pop(key_id, None)
+        if rest := self._left.pop(key_id, set()) - {identity}:
+            self._left[key_id] = rest
 
     async def _look(self) -> None:
         """Reads what was left since the last look; such rows are dated ahead by a day."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 from openpollen.core.usage import Usage
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import api_keys, usage, usage_daily, usage_terms
+from openpollen.usage.days import day_of, days_ago
 from openpollen.usage.record import PAGE_KEY
 
 By = Literal["model", "key", "app", "bucket"]
@@ -130,7 +131,7 @@ def groups(connection: Connection, user_id: str, within: Window, by: By, only: O
 
 def used(connection: Connection, user_id: str, days: int = 90) -> tuple[list[str], list[tuple[str, str]]]:
     """Models, and keys as (id, name), that an account has used lately."""
-    first = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d")
+    first = days_ago(days)
     table = usage_daily.c
     mine = (table.user_id == user_id, table.date >= first)
     models = connection.execute(select(table.model).where(*mine, table.model != "").distinct()).scalars().all()
@@ -256,7 +257,7 @@ def _mine(user_id: str, only: Only) -> list[ColumnElement[bool]]:
 
 
 def _dates(within: Window) -> list[str]:
-    return [datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d") for at in within.starts]
+    return [day_of(at) for at in within.starts]
 
 
 def _spent(row: Row[Any]) -> Spent:

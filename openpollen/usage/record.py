@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -13,6 +12,7 @@ from msgspec import Struct, json
 from openpollen.core.usage import Usage
 from openpollen.storage.schema import usage, usage_terms
 from openpollen.storage.writer import Driver
+from openpollen.usage.days import day_of
 
 _NO_USAGE = Usage(requests=0)
 _DAY_MS = 86_400_000
@@ -129,7 +129,7 @@ def write_rows(driver: Driver, rows: Sequence[tuple[UsageRow, Paid]], now: int) 
             )
         )
         for bucket, amount in parts:
-            key = (row.user_id, _date(at // _DAY_MS), row.model or "", bucket, row.key_id or "")
+            key = (row.user_id, day_of(at), row.model or "", bucket, row.key_id or "")
             total = daily.get(key)
             if total is None:
                 total = daily[key] = [0, 0]
@@ -171,8 +171,3 @@ def _terms_id(terms: bytes) -> str:
 
 def _terms_values(terms_id: str, row: UsageRow) -> tuple[object, ...]:
     return (terms_id, *(_encode(value).decode() if isinstance(value, Mapping) else value for value in _terms(row)))
-
-
-@lru_cache(maxsize=8)
-def _date(day: int) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(day * _DAY_MS // 1000))

@@ -17,6 +17,7 @@ from openpollen.core.money import format_pollen, pollen_number
 from openpollen.core.usage import Usage
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import usage, usage_daily, usage_terms
+from openpollen.usage.days import day_of
 
 MAX_DAYS = 90
 MAX_ROWS = 50_000
@@ -103,7 +104,7 @@ def daily(connection: Connection, user_id: str, *, days: int = MAX_DAYS, now: fl
     """Sums by UTC day, model and bucket, exact to the nano-pollen and always fresh. Raises BadRequest."""
     _check("days", days, MAX_DAYS)
     table = usage_daily.c
-    first = datetime.fromtimestamp(_window_start(days, now) / 1000, UTC).strftime("%Y-%m-%d")
+    first = day_of(_window_start(days, now))
     requests, cost = func.sum(table.requests).label("requests"), func.sum(table.cost).label("cost")
     sums = (
         select(table.date, table.model, table.meter_source, requests, cost)

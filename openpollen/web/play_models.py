@@ -9,25 +9,24 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from openpollen.catalog.describe import format_rate
 from openpollen.catalog.registry import Endpoint, Registry
 from openpollen.core.errors import BadRequest, ServiceUnavailable
 from openpollen.core.model import Capability, Limits, Model, Unit
+from openpollen.web.prices import price_words
 
 By = Literal["provider", "local", "nobody"]
 
-_MILLION = 1_000_000
-#: Unit -> how many make the amount that is told, and the words for it. Rarer units are told on the models page.
-_RATES: dict[Unit, tuple[int, str]] = {
-    Unit.INPUT_TOKEN: (_MILLION, "per million tokens read"),
-    Unit.OUTPUT_TOKEN: (_MILLION, "per million tokens written"),
-    Unit.OUTPUT_AUDIO_TOKEN: (_MILLION, "per million tokens spoken"),
-    Unit.OUTPUT_IMAGE_TOKEN: (_MILLION, "per million tokens drawn"),
-    Unit.VIDEO_TOKEN: (_MILLION, "per million video tokens"),
-    Unit.CHARACTER: (1_000, "per thousand characters"),
-    Unit.IMAGE: (1, "per picture"),
-    Unit.SECOND: (1, "per second"),
-    Unit.REQUEST: (1, "per request"),
+#: The units that the picker tells. Rarer ones are told on the models page.
+_TOLD = {
+    Unit.INPUT_TOKEN,
+    Unit.OUTPUT_TOKEN,
+    Unit.OUTPUT_AUDIO_TOKEN,
+    Unit.OUTPUT_IMAGE_TOKEN,
+    Unit.VIDEO_TOKEN,
+    Unit.CHARACTER,
+    Unit.IMAGE,
+    Unit.SECOND,
+    Unit.REQUEST,
 }
 
 
@@ -57,9 +56,9 @@ def choice(registry: Registry, model: Model, capability: Capability, missing: se
     limits: Limits = model.limits if engine is None else engine.limits
     facts: dict[str, Any] = {
         "name": model.name,
-        "prices": words(price.rates),
+        "prices": _told(price.rates),
         "free": price.free,
-        "usually": words(model.price.rates) if price is not model.price else [],
+        "usually": _told(model.price.rates) if price is not model.price else [],
         "by": by,
         "server": server,
         "why": why,
@@ -68,14 +67,14 @@ def choice(registry: Registry, model: Model, capability: Capability, missing: se
         "voices": model.voices,
         "limits": {name: value for name, value in msgspec.to_builtins(limits).items() if value not in (None, (), [])},
     }
-    short = "free" if price.free else " ".join(words(price.rates)[-1]) if words(price.rates) else "no price"
+    prices = _told(price.rates)
+    short = "free" if price.free else " ".join(prices[-1]) if prices else "no price"
     own = by == "provider" or model.local
     return Choice(model.name, short, by, own, msgspec.json.encode(facts).decode())
 
 
-def words(rates: Mapping[Unit, Fraction]) -> list[tuple[str, str]]:
-    """Each rate as (pollen, words); rates of 0 are left out."""
-    return [(format_rate(rates[unit] * count), text) for unit, (count, text) in _RATES.items() if rates.get(unit)]
+def _told(rates: Mapping[Unit, Fraction]) -> list[tuple[str, str]]:
+    return price_words({unit: rate for unit, rate in rates.items() if unit in _TOLD})
 
 
 def grouped(choices: list[Choice]) -> list[tuple[str, list[Choice]]]:

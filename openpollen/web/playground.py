@@ -13,7 +13,7 @@ from openpollen.api.route import Route
 from openpollen.catalog.registry import Endpoint, Registry
 from openpollen.core.errors import NotFound
 from openpollen.core.model import Capability
-from openpollen.engines import weights
+from openpollen.generation.status import waiting_engines
 from openpollen.ledger import credit
 from openpollen.storage.database import Connection
 from openpollen.web import play_models
@@ -61,7 +61,7 @@ class PlaygroundPages:
             raise NotFound("The playground has no such page.")
         viewer = await self._pages.require(exchange)
         registry = self._registry()
-        missing = await asyncio.to_thread(_missing_engines)
+        missing = await asyncio.to_thread(waiting_engines)
 
         def look(connection: Connection) -> int:
             return credit.balances(connection, viewer.user.id).total
@@ -90,8 +90,3 @@ def routes(playground: PlaygroundPages, pages: Pages) -> tuple[Route, ...]:
         pages.route("GET", "/play", playground.first, "The playground"),
         pages.route("GET", "/play/{tab}", playground.show, "A page of the playground"),
     )
-
-
-def _missing_engines() -> set[str]:
-    """Local engines whose weights are not here. Looks at files."""
-    return {entry.name for entry in weights.status() if entry.state != "ready"}

@@ -77,6 +77,28 @@ def test_missing_usage_is_estimated_marked_and_never_free(payer: Account, mode: 
         assert reply.events[-2]["usage"]["estimated"] is True
 
 
+@pytest.mark.parametrize("mode", ["null-said", "float-usage", "text-usage"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_report_in_odd_spelling_is_taken_as_it_is_meant(payer: Account, mode: str, stream: bool) -> None:
+    assert payer.chat(f"lab-{mode}", stream=stream).status == 200
+    assert payer.rows(1)[0]["estimated"] is False
+    assert payer.balance == NANO - ANSWER
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept", "count"), [("only-read", "in", PROMPT_TOKENS), ("only-said", "out", len(WORDS))]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_half_a_report_the_half_is_kept_and_the_rest_counted(
+    payer: Account, mode: str, kept: str, count: int, stream: bool
+) -> None:
+    assert payer.chat(f"lab-{mode}", stream=stream).status == 200
+    (row,) = payer.rows(1)
+    assert row[f"{kept}put_text_tokens"] == count
+    assert row["input_text_tokens"] > 0 < row["output_text_tokens"]
+    assert row["estimated"] is True
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_is_told_is_what_was_charged(gateway: Gateway, stream: bool) -> None:
     """The host reports far more than was held: the wallet pays what it has, and no more is told."""

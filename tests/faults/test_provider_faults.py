@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import labconfig
 from tests.fakeprovider import TEXT, FakeProvider
+from tests.faults.books import balanced
 from tests.faults.conftest import SETTINGS
 from tests.gateway import NANO, Account, Gateway, eventually, nano
 from tests.labconfig import ANSWER, IMAGE, KEY
@@ -116,12 +118,34 @@ def test_failed_and_refused_pictures_are_free(payer: Account) -> None:
     assert payer.post("/v1/images/generations", {**body, "model": "lab-image"}).cost == IMAGE
 
 
+def failed(payer: Account, job_id: str) -> dict[str, Any]:
+    """A job of the Videos API, once it has failed."""
+
+    def ended() -> dict[str, Any] | None:
+        shown = payer.get(f"/v1/videos/{job_id}").json
+        return shown if shown["status"] == "failed" else None
+
+    return eventually(ended, "the end of the job")
+
+
 @pytest.mark.parametrize(("model", "status"), [("lab-video-fails", 502), ("lab-video-refused", 422)])
 def test_a_job_that_fails_is_free_and_says_why(payer: Account, model: str, status: int) -> None:
     reply = payer.get(f"/video/a%20cat?model={model}&duration=2")
     assert reply.status == status
     assert "the fake job" in reply.error["message"]
     assert payer.balance == NANO
+
+
+def test_a_finished_film_that_is_withheld_for_its_content_ends_at_once(
+    gateway: Gateway, payer: Account, fake: FakeProvider
+) -> None:
+    with balanced(gateway, fake):
+        job = payer.post("/v1/videos", {"model": "lab-video-withheld", "prompt": "a cat", "seconds": "2"}).json
+        shown = failed(payer, job["id"])
+        assert "the fake film is withheld" in shown["error"]["message"]
+        reply = payer.get("/video/a%20cat?model=lab-video-withheld&duration=2")
+        assert (reply.status, reply.error["reason"]) == (422, "content_policy_violation")
+        assert payer.balance == NANO
 
 
 def test_a_film_that_is_none_is_the_hosts_fault(payer: Account) -> None:
@@ -132,13 +156,8 @@ def test_a_film_that_is_none_is_the_hosts_fault(payer: Account) -> None:
 
 def test_a_failed_job_of_the_videos_api_shows_its_error(payer: Account) -> None:
     job = payer.post("/v1/videos", {"model": "lab-video-fails", "prompt": "a cat", "seconds": "2"}).json
-
-    def ended() -> dict[str, object] | None:
-        shown = payer.get(f"/v1/videos/{job['id']}").json
-        return shown if shown["status"] == "failed" else None
-
-    shown = eventually(ended, "the end of the job")
-    assert "the fake job failed" in str(shown["error"])
+    shown = failed(payer, job["id"])
+    assert "the fake job failed" in shown["error"]["message"]
     assert payer.get(f"/v1/videos/{job['id']}/content").status == 409
     assert payer.balance == NANO
 

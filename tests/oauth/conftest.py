@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import labconfig
-from tests.fakeprovider import FakeProvider
 from tests.gateway import Gateway
+from tests.labserver import lab_server
 from tests.oauth.people import App, Person, author_of
 
 SETTINGS = """
@@ -20,12 +19,8 @@ enabled = false
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("oauth")
-    config = folder / "openpollen.toml"
-    with FakeProvider() as lab:
-        config.write_text(labconfig.operator_file(lab.base_url, SETTINGS))
-        with Gateway(folder / "data", config, env={"LAB_KEY": labconfig.KEY}) as running:
-            yield running
-        assert "Traceback" not in running.output
+    with lab_server(folder, SETTINGS) as (running, _):
+        yield running
 
 
 @pytest.fixture

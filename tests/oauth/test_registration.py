@@ -9,10 +9,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests import labconfig
-from tests.fakeprovider import FakeProvider
 from tests.gateway import Account, Gateway, Reply
 from tests.labconfig import ANSWER
+from tests.labserver import lab_server
 from tests.oauth.conftest import SETTINGS
 from tests.oauth.people import CHALLENGE, VERIFIER, Person, author_of, endpoint
 
@@ -23,13 +22,9 @@ BACK = "http://127.0.0.1:9999/callback"
 @pytest.fixture(scope="module")
 def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("open")
-    config = folder / "openpollen.toml"
-    with FakeProvider() as lab:
-        settings = SETTINGS + "[oauth]\nregistration = true\nrefresh_tokens = false\n"
-        config.write_text(labconfig.operator_file(lab.base_url, settings))
-        with Gateway(folder / "data", config, env={"LAB_KEY": labconfig.KEY}) as running:
-            yield running
-        assert "Traceback" not in running.output
+    settings = SETTINGS + "[oauth]\nregistration = true\nrefresh_tokens = false\n"
+    with lab_server(folder, settings) as (running, _):
+        yield running
 
 
 def register(server: Gateway, **fields: Any) -> Reply:

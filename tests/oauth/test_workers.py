@@ -7,10 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests import labconfig
-from tests.fakeprovider import FakeProvider
 from tests.gateway import Account, Gateway, Reply, eventually
 from tests.labconfig import ANSWER
+from tests.labserver import lab_server
 from tests.oauth.conftest import SETTINGS
 from tests.oauth.people import App, Person, author_of, endpoint
 from tests.oauth.test_devices import begin, decide, poll
@@ -21,15 +20,11 @@ AT_ONCE = 24
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def trio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("trio")
-    config = folder / "openpollen.toml"
-    env = {"LAB_KEY": labconfig.KEY}
+    env: dict[str, str] = {}
     if request.param == "postgresql":
         env["OPENPOLLEN_STORAGE_DATABASE_URL"] = request.getfixturevalue("postgres_server").fresh()
-    with FakeProvider() as lab:
-        config.write_text(labconfig.operator_file(lab.base_url, SETTINGS))
-        with Gateway(folder / "data", config, ("--workers", "3"), env=env) as running:
-            yield running
-        assert "Traceback" not in running.output
+    with lab_server(folder, SETTINGS, ("--workers", "3"), env) as (running, _):
+        yield running
 
 
 @pytest.fixture

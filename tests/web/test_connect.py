@@ -18,8 +18,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests import labconfig
-from tests.fakeprovider import TEXT, FakeProvider
+from tests.fakeprovider import TEXT
 from tests.gateway import Account, Gateway
+from tests.labserver import lab_server
 from tests.web.browser import Watched, violations, watched
 from tests.web.house import SETTINGS, sign_in
 
@@ -61,17 +62,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     serving = threading.Thread(target=files.serve_forever, daemon=True)
     serving.start()
     origin = f"http://127.0.0.1:{files.server_port}"
-    config = folder / "openpollen.toml"
-    with FakeProvider() as provider:
-        config.write_text(labconfig.operator_file(provider.base_url, SETTINGS))
-        with Gateway(folder / "data", config, env={"LAB_KEY": labconfig.KEY}) as running:
-            author = running.account(permissions="profile,balance,usage,keys")
-            pages = [f"{origin}/{name}.html" for name in ("popup", "redirect", "remember", "refresh", "twice")]
-            wanted = {"name": "Haiku", "type": "publishable", "redirectUris": pages}
-            made = author.post("/api/account/keys", wanted)
-            assert made.status == 200, made.text
-            yield Site(running, origin, folder / "app", made.json["key"], author)
-            assert "Traceback" not in running.output
+    with lab_server(folder, SETTINGS) as (running, _):
+        author = running.account(permissions="profile,balance,usage,keys")
+        pages = [f"{origin}/{name}.html" for name in ("popup", "redirect", "remember", "refresh", "twice")]
+        wanted = {"name": "Haiku", "type": "publishable", "redirectUris": pages}
+        made = author.post("/api/account/keys", wanted)
+        assert made.status == 200, made.text
+        yield Site(running, origin, folder / "app", made.json["key"], author)
     files.shutdown()
     files.server_close()
     serving.join()

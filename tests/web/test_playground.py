@@ -16,6 +16,7 @@ from tests import labconfig
 from tests.fakeprovider import TEXT, FakeProvider
 from tests.fakewire import picture, tone
 from tests.gateway import Account, Gateway
+from tests.labserver import lab_server
 from tests.web.browser import Watched, violations, watched
 from tests.web.house import SETTINGS, sign_in
 
@@ -39,13 +40,9 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("play")
-    config = folder / "openpollen.toml"
-    with FakeProvider() as provider:
+    with lab_server(folder, SETTINGS) as (running, provider):
         provider.film = film()
-        config.write_text(labconfig.operator_file(provider.base_url, SETTINGS))
-        with Gateway(folder / "data", config, env={"LAB_KEY": labconfig.KEY}) as running:
-            yield Lab(running, provider)
-            assert "Traceback" not in running.output
+        yield Lab(running, provider)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests import labconfig
-from tests.fakeprovider import FakeProvider
 from tests.gateway import Account, Gateway, Reply
+from tests.labserver import lab_server
 from tests.web.house import sign_in
 from tests.web.visitor import PASSWORD, SETTINGS, Visitor
 
@@ -18,12 +18,8 @@ CHAT = {"model": "lab-chat", "messages": [{"role": "user", "content": "Hello!"}]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("access")
-    config = folder / "openpollen.toml"
-    with FakeProvider() as lab:
-        config.write_text(labconfig.operator_file(lab.base_url, SETTINGS))
-        with Gateway(folder / "data", config, env={"LAB_KEY": labconfig.KEY}) as running:
-            yield running
-        assert "Traceback" not in running.output
+    with lab_server(folder, SETTINGS) as (running, _):
+        yield running
 
 
 class Browser:

@@ -15,8 +15,8 @@ from openpollen.generation.status import waiting_engines
 from openpollen.settings import Pollen, Settings
 from openpollen.settings.reading import SETTINGS, Setting
 from openpollen.storage.database import Connection
-from openpollen.web.dashboard.prices import served
 from openpollen.web.dashboard.services import Services, choice
+from openpollen.web.prices import served
 
 _ROWS = 100
 _KINDS = ("", "text", "image", "video", "audio")

@@ -11,7 +11,7 @@ from openpollen.core.money import format_pollen, round_price
 from openpollen.ledger.breakdown import lines_of
 from openpollen.ledger.pricing import Line
 from openpollen.usage.figures import Spent
-from openpollen.web.dashboard.prices import RATES, UNITS
+from openpollen.web.prices import RATES, UNITS
 
 #: What kinds of requests are called.
 TYPES = {

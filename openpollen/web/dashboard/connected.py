@@ -7,13 +7,12 @@ from typing import Any
 
 from openpollen.accounts import key_changes
 from openpollen.accounts.permissions import SCOPES
+from openpollen.accounts.wanted_keys import budget_of, expiry_of
 from openpollen.api.exchange import Exchange
 from openpollen.api.route import Route
 from openpollen.core.errors import Conflict, NotFound
-from openpollen.core.money import parse_pollen
 from openpollen.oauth import grants
 from openpollen.oauth.grants import Connected
-from openpollen.storage.database import Connection
 from openpollen.web.dashboard import key_form
 from openpollen.web.dashboard.key_form import SCOPE_WORDS, Form
 from openpollen.web.dashboard.plots import left_bar
@@ -67,11 +66,11 @@ class ConnectedPages:
         changes: dict[str, Any] = {
             "models": None if wanted.models is None else tuple(wanted.models),
             "scopes": tuple(scope for scope in SCOPES if scope in form.scopes and scope in grant.key.scopes),
-            "budget_limit": parse_pollen(form.budget) if form.budget else None,
+            "budget_limit": budget_of(wanted.budget, app=False),
             "budget_period": wanted.budget_period,
         }
         if wanted.expires_in is not None:
-            changes["expires_at"] = int(time.time() * 1000) + wanted.expires_in * 1000
+            changes["expires_at"] = expiry_of(wanted)
         try:
             await key_changes.change_when_free(
                 self._database,
@@ -116,14 +115,7 @@ class ConnectedPages:
 
     async def _grant(self, exchange: Exchange, viewer: Viewer) -> Connected:
         key_id = exchange.args["id"]
-
-        def look(connection: Connection) -> Connected | None:
-            return next((one for one in grants.of_user(connection, viewer.user.id) if one.key.id == key_id), None)
-
-        found = await self._database.read(look)
-        if found is None:
-            raise NotFound("There is no such connection. It may have been revoked.")
-        return found
+        return await self._database.read(lambda connection: grants.of_id(connection, viewer.user.id, key_id))
 
 
 def routes(services: Services) -> tuple[Route, ...]:

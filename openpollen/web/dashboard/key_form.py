@@ -4,13 +4,14 @@ for."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Literal, cast
 
 from msgspec import Struct, field
 
 from openpollen.accounts.keys import Key
 from openpollen.accounts.permissions import SCOPES
-from openpollen.accounts.wanted_keys import NewKey
+from openpollen.accounts.wanted_keys import NewKey, markup_of
 from openpollen.catalog.registry import Registry
 from openpollen.core.address import origin_fault, page_fault
 from openpollen.core.money import format_pollen, parse_pollen
@@ -121,7 +122,7 @@ def wanted(form: Form, registry: Registry) -> NewKey:
         redirect_uris=form.redirect_uris.split() if publishable else (),
         origins=form.origins.split() if publishable else (),
         created_via="dashboard",
-        markup=round(float(form.markup) * 10),
+        markup=markup_of(Decimal(form.markup)),
         devices=form.devices,
     )
 

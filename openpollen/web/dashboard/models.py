@@ -8,8 +8,8 @@ from openpollen.api.exchange import Exchange
 from openpollen.api.route import Route
 from openpollen.core.model import Model
 from openpollen.generation.status import waiting_engines
-from openpollen.web.dashboard.prices import tag
 from openpollen.web.dashboard.services import Services, choice
+from openpollen.web.prices import tag
 
 _KINDS = ("", "text", "image", "video", "audio")
 
