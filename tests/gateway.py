@@ -157,7 +157,8 @@ class Gateway:
         def ready() -> str | None:
             assert self.process.poll() is None, self.output
             file = self.data / "server.json"
-            return json.loads(file.read_text())["url"] if file.exists() else None
+            told = json.loads(file.read_text()) if file.exists() else {}
+            return told["url"] if told.get("pid") == self.process.pid else None
 
         self.url = eventually(ready, "server.json", START_S)
         eventually(lambda: any(end in self.output for end in _BANNER_ENDS), "the banner")

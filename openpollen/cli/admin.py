@@ -15,6 +15,7 @@ import click
 from openpollen.accounts import audit, invites, login, users
 from openpollen.cli import admin_apps, admin_credit, admin_keys, admin_move, admin_users, doctor
 from openpollen.cli.adminrun import common, opened
+from openpollen.cli.supervisor import server_file
 from openpollen.core.errors import NotFound
 from openpollen.ledger.verify import verify
 from openpollen.settings import Settings
@@ -132,6 +133,6 @@ def _base_url(settings: Settings) -> str:
     if configured := settings.server.enter_url or settings.server.gen_url:
         return configured
     try:
-        return str(json.loads((settings.data / "server.json").read_text("utf-8"))["url"])
+        return str(json.loads(server_file(settings.data).read_text("utf-8"))["url"])
     except (OSError, ValueError, KeyError):
         return f"http://{settings.server.host}:{settings.server.port}"

@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from openpollen.app import instance, worker_name
+from openpollen.cli.supervisor import server_file
 from openpollen.ledger import reclaim
 from openpollen.storage.abandon import abandon
 from openpollen.storage.database import Database
 
+_PAUSE = 0.1
+
 
 @contextmanager
-def only_server(data: Path) -> Generator[None]:
-    """Holds the data folder's lock: two servers on one folder would take each other's holds for a dead one's.
+def only_server(data: Path, patience: float = 0.0) -> Generator[int]:
+    """Holds the data folder's lock: two servers on one folder would take each other's holds for a dead one's. Gives the
+    lock's file descriptor, for the workers: they keep the folder locked until the last of them is gone, whatever happens
+    to their supervisor. Workers whose supervisor was killed are waited for, for so many seconds.
 
     Raises RuntimeError while another process holds it."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience
     with (data / "server.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(
-                f"another server runs on {data}; stop it, or give this one its own folder with --data"
-            ) from None
-        yield
+        while not _locked(lock):
+            if time.monotonic() > deadline or not _orphaned(data):
+                raise RuntimeError(
+                    f"another server runs on {data}; stop it, or give this one its own folder with --data"
+                )
+            time.sleep(_PAUSE)
+        yield lock.fileno()
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _orphaned(data: Path) -> bool:
+    """Whether the server that was last ready here is gone without a word."""
+    try:
+        pid = json.loads(server_file(data).read_text())["pid"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return not _alive(str(pid))
 
 
 def give_back(database: Database, worker: str) -> None:

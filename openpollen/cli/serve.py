@@ -17,7 +17,7 @@ from openpollen.app import build_registry, instance, read_configuration, worker_
 from openpollen.catalog.load import Catalog
 from openpollen.cli import doctor
 from openpollen.cli.leftover import give_back, only_server
-from openpollen.cli.supervisor import Supervisor, bind, write_server_file
+from openpollen.cli.supervisor import WORKER_GRACE_S, Supervisor, bind, server_file, write_server_file
 from openpollen.core.errors import ConfigError, GatewayError
 from openpollen.core.money import format_pollen
 from openpollen.ledger import unbooked
@@ -57,11 +57,12 @@ def _serve(settings: Settings, catalog: Catalog, config: Path | None, overrides:
         raise RuntimeError(
             f"the data folder {settings.data} cannot be made: {fault.strerror}. Name another with --data or OPENPOLLEN_DATA."
         ) from None
-    with only_server(settings.data):
-        _run(settings, catalog, config, overrides)
+    with only_server(settings.data, settings.server.drain_s + WORKER_GRACE_S) as lock:
+        server_file(settings.data).unlink(missing_ok=True)  # of a server that was killed
+        _run(settings, catalog, config, overrides, lock)
 
 
-def _run(settings: Settings, catalog: Catalog, config: Path | None, overrides: dict[str, Any]) -> None:
+def _run(settings: Settings, catalog: Catalog, config: Path | None, overrides: dict[str, Any], lock: int) -> None:
     first = _prepare(settings)
     server = settings.server
     sock = _bind(server.host, server.port)
@@ -72,7 +73,7 @@ def _run(settings: Settings, catalog: Catalog, config: Path | None, overrides: d
     if config is not None:
         options += ["--config", str(config.absolute())]
     supervisor = Supervisor(
-        sock, engine_sock, server.workers, options, env, lambda pid: _reclaim(settings, pid), server.drain_s
+        sock, engine_sock, lock, server.workers, options, env, lambda pid: _reclaim(settings, pid), server.drain_s
     )
     supervisor.start()
     if supervisor.stopping:
@@ -82,7 +83,7 @@ def _run(settings: Settings, catalog: Catalog, config: Path | None, overrides: d
         banner(settings, catalog, url, first)
         supervisor.run()
     finally:
-        (settings.data / "server.json").unlink(missing_ok=True)
+        server_file(settings.data).unlink(missing_ok=True)
 
 
 def _prepare(settings: Settings) -> FirstStart | None:

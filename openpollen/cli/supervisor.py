@@ -57,12 +57,14 @@ class Child:
 
 
 class Supervisor:
-    """Keeps the children of one server alive until it is told to stop."""
+    """Keeps the children of one server alive until it is told to stop. ``lock`` is the descriptor that each worker keeps
+    open for as long as it lives."""
 
     def __init__(
         self,
         sock: socket.socket,
         engine_sock: socket.socket | None,
+        lock: int,
         workers: int,
         worker_options: list[str],
         env: dict[str, str],
@@ -83,7 +85,7 @@ class Supervisor:
             self._engine = [Child("engine host", [*python, "openpollen.engines.host", "--fd", str(fd)], (fd,), base)]
         command = [*python, "openpollen.cli.worker", "--fd", str(sock.fileno()), "--ready", str(self._ready_write)]
         command += worker_options
-        fds = (sock.fileno(), self._ready_write)
+        fds = (sock.fileno(), self._ready_write, lock)
         self._workers = [Child(f"worker {n}", command, fds, base) for n in range(workers)]
         self._stopping = False
 
@@ -162,9 +164,14 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+def server_file(data: Path) -> Path:
+    """Where a server that is ready says its address and process."""
+    return data / "server.json"
+
+
 def write_server_file(data: Path, url: str, version: str) -> None:
     """``DATA/server.json``, written whole or not at all."""
-    target = data / "server.json"
+    target = server_file(data)
     temporary = target.with_suffix(".tmp")
     temporary.write_text(json.dumps({"url": url, "pid": os.getpid(), "version": version}) + "\n")
     temporary.replace(target)

@@ -5,9 +5,10 @@ start. A reserve on the disk makes room for them where the disk is full.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from msgspec import DecodeError, Struct, json
@@ -17,7 +18,7 @@ from openpollen.usage.record import UsageRow
 
 log = logging.getLogger("openpollen")
 
-_FOLDER, _RESERVE = "unwritten", "reserve"
+_FOLDER, _RESERVE, _LOCK = "unwritten", "reserve", "lock"
 _RESERVE_BYTES = 2 * 1024 * 1024
 
 
@@ -62,11 +63,19 @@ class Spill:
             "a charge could be written neither to the database nor to %s: %s", self._file, line.decode().strip()
         )
 
-    def take(self) -> Iterator[Unwritten]:
-        """What earlier workers wrote down, for this one alone. A file goes when all of it was handled."""
-        for path in sorted(self._folder.glob("*.jsonl*")):
-            mine = path.with_name(f"{path.name.partition('.')[0]}.jsonl.{self._file.stem}")
-            with contextlib.suppress(FileNotFoundError):
+    def take(self) -> Generator[Unwritten]:
+        """What earlier workers wrote down, for this one alone: one worker takes at a time. A file goes when all of it was
+        handled. Nothing while another worker is at it."""
+        if not any(self._folder.glob("*.jsonl*")):
+            return
+        with (self._folder / _LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            for path in sorted(self._folder.glob("*.jsonl*")):
+                # Its writer may still live, and begins another file when it finds this one gone.
+                mine = path.with_name(f"{path.name.partition('.')[0]}.jsonl.{self._file.stem}")
                 path.rename(mine)
                 for line in mine.read_bytes().splitlines():
                     try:

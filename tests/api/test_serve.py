@@ -157,6 +157,34 @@ def test_a_killed_worker_is_started_again_and_its_holds_come_back(tmp_path: Path
         assert gateway.verify()["ok"] is True
 
 
+def test_workers_of_a_killed_supervisor_keep_the_folder_until_they_are_done(
+    tmp_path: Path, config: Path, fake: FakeProvider
+) -> None:
+    with server(tmp_path, config, "--workers", "2") as gateway:
+        payer = gateway.account()
+        body: dict[str, Any] = {
+            "model": "lab-slow-stream",
+            "messages": [{"role": "user", "content": "a"}],
+            "stream": True,
+        }
+        client = gateway.connect()
+        client.request("POST", "/v1/chat/completions", dumps(body), {"Authorization": f"Bearer {payer.key}"})
+        events = read_events(client.getresponse())
+        while not next(events)["choices"][0]["delta"].get("content"):
+            pass
+        orphans = workers(gateway)
+        gateway.process.kill()
+        gateway.process.wait()
+        with server(tmp_path, config) as again:
+            assert not set(orphans) & set(workers(again))
+            *_, last, done = events
+            assert (last["choices"], done) == ([], "[DONE]")
+            client.close()
+            survivor = Account(again, payer.id, payer.key, payer.key_id)
+            assert nano(survivor.rows(1)[0]["cost_usd"]) == nano(last["usage"]["pollen_cost"]) > 0
+            assert again.verify()["ok"] is True
+
+
 def test_repeats_and_budgets_hold_over_two_workers(tmp_path: Path, config: Path, fake: FakeProvider) -> None:
     with server(tmp_path, config, "--workers", "2") as gateway:
         payer = gateway.account()

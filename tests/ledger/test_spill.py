@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openpollen.ledger.entries import Balances
-from openpollen.ledger.spill import Spill
+from openpollen.ledger.spill import Spill, Unwritten
 from openpollen.ledger.verify import verify
 from openpollen.ledger.wallet import Wallet
 from openpollen.storage import writer
@@ -55,7 +55,33 @@ def test_what_could_not_be_written_is_charged_at_the_next_start(
 
     asyncio.run(stop_while_locked())
     assert [asyncio.run(start_again(name)) for name in ("two", "three")] == [4, 0]
-    assert [path.name for path in (tmp_path / "unwritten").iterdir()] == ["reserve"]
+    assert kept_files(tmp_path) == []
+
+
+def test_only_one_worker_at_a_time_takes_what_was_kept(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        Spill(tmp_path, name).keep(Unwritten(ask(f"of {name}", 10), 10, row(f"of {name}")))
+    first, second = Spill(tmp_path, "three"), Spill(tmp_path, "four")
+    taking = first.take()
+    taken = [next(taking).row.request_id]
+    assert list(second.take()) == []
+    taken += [kept.row.request_id for kept in taking]
+    assert taken == ["of one", "of two"]
+    assert list(second.take()) == []
+    assert kept_files(tmp_path) == []
+
+
+def test_what_a_worker_had_begun_to_take_when_it_died_is_taken_by_the_next(tmp_path: Path) -> None:
+    Spill(tmp_path, "one").keep(Unwritten(ask("r", 10), 10, row("r")))
+    broken_off = Spill(tmp_path, "two").take()
+    assert next(broken_off).row.request_id == "r"
+    broken_off.close()
+    assert [kept.row.request_id for kept in Spill(tmp_path, "three").take()] == ["r"]
+    assert kept_files(tmp_path) == []
+
+
+def kept_files(data: Path) -> list[str]:
+    return [path.name for path in (data / "unwritten").glob("*.jsonl*")]
 
 
 def test_a_server_that_is_stopped_while_the_database_is_locked_forgets_no_charge(tmp_path: Path) -> None:
