@@ -17,7 +17,7 @@ from openpollen.api.form import Form, content_kind, read_form
 from openpollen.api.params import ImageParams, decode_object, invalid, parse
 from openpollen.api.sources import Sources
 from openpollen.catalog.registry import Endpoint, Resolved
-from openpollen.core.assets import Asset, ImageRequest, Media, VideoRequest
+from openpollen.core.assets import Asset, ImageRequest, Media, PictureFormat, VideoRequest
 from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability
 from openpollen.generation.call import Call, Result
@@ -97,7 +97,7 @@ class ImagesApi:
     ) -> Call:
         """The call that a GET asks for: a picture, or a video when the model makes videos. Raises BadRequest."""
         params, sent = parse(ImageParams, {"seed": 0, **values})
-        refuse_stream(params)
+        refuse(params)
         if params.seed == 0:
             sent -= {"seed"}  # the default of these routes
         prompt = checked_prompt(params.prompt or "")
@@ -106,7 +106,7 @@ class ImagesApi:
         if resolved.capability is Capability.VIDEO:
             request = video_request(params, prompt, images, sent)
             return self._call(exchange, caller, resolved, endpoint, request, params, sent)
-        output = "png" if _transparent(params) else "jpeg"
+        output = _format(params, "png" if _transparent(params) else "jpeg")
         request = image_request(params, prompt, images, None, sent, output)
         return self._call(exchange, caller, _for_images(resolved, images), endpoint, request, params, sent)
 
@@ -117,25 +117,21 @@ class ImagesApi:
         if values.get("images") is not None:  # OpenAI's name for them in JSON
             values = {"image": values["images"], **{key: item for key, item in values.items() if item is not None}}
         params, sent = parse(ImageParams, values)
-        refuse_stream(params)
+        refuse(params)
         if endpoint == "edits" and params.image is None and not form.files.get("image"):
             raise invalid("image", "is required: a picture to edit, as a file, a URL or a data URI")
         if params.prompt is None:
             raise invalid("prompt", "is required: a description of the picture")
         if params.n != 1:
             raise invalid("n", "only one picture is made per call; send the request again for another")
-        if _transparent(params) and params.output_format == "jpeg":
-            raise invalid("output_format", "a JPEG cannot be transparent; ask for png, or leave transparent out")
         prompt = checked_prompt(params.prompt)
         resolved = self._calls.registry.resolve(params.model, endpoint)
         images = await self._sources.images(params.image, form.files.get("image", ()))
         if endpoint == "edits" and not images:
             raise invalid("image", "is empty: give a picture to edit, as a file, a URL or a data URI")
         masks = await self._sources.images(params.mask, form.files.get("mask", ()), "mask")
-        output = "png" if _transparent(params) or params.output_format is None else params.output_format
-        if output == "webp":
-            raise invalid("output_format", "expected png or jpeg")
-        request = image_request(params, prompt, images, masks[0] if masks else None, sent, output)
+        mask, output = masks[0] if masks else None, _format(params, "png")
+        request = image_request(params, prompt, images, mask, sent, output)
         sent |= {"mask"} if masks else set[str]()
         shape = params.response_format or "both"
         return self._call(exchange, caller, _for_images(resolved, images), endpoint, request, params, sent, shape)
@@ -201,12 +197,25 @@ class ImagesApi:
         return Answer(200, "application/json", msgspec.json.encode(body))
 
 
-def refuse_stream(params: ImageParams) -> None:
-    """Raises BadRequest for pictures or films that are to come in pieces."""
+def refuse(params: ImageParams) -> None:
+    """Raises BadRequest for pictures or films that are to come in pieces, and for parameters that contradict each other."""
     if params.stream:
         raise invalid("stream", "pictures and videos are sent whole; leave it out")
     if params.partial_images:
         raise invalid("partial_images", "pictures are sent whole; leave it out")
+    if params.transparent and params.background == "opaque":
+        raise invalid("background", "opaque contradicts transparent; send one of the two")
+    if params.duration and params.seconds and params.duration != params.seconds:
+        raise invalid("seconds", f"{params.seconds:g} contradicts duration {params.duration:g}; send one of the two")
+    width, height = params.width, params.height
+    if params.size and params.size != "auto":
+        width, height = parse_size(params.size)
+        for name, side, told in (("width", params.width, width), ("height", params.height, height)):
+            if side is not None and side != told:
+                raise invalid(name, f"{side} contradicts size {params.size}; send one of the two")
+    ratio = params.aspectRatio
+    if width and height and ratio and ":" in ratio and ratio != aspect_of(width, height):
+        raise invalid("aspectRatio", f"{ratio} contradicts a size of {width}x{height}; send one of the two")
 
 
 def checked_prompt(prompt: str) -> str:
@@ -225,7 +234,7 @@ def image_request(
     images: tuple[Asset, ...],
     mask: Asset | None,
     sent: frozenset[str],
-    output: str,
+    output: PictureFormat,
 ) -> ImageRequest:
     """The request for a picture as the parameters say."""
     width, height = params.width or 1024, params.height or 1024
@@ -247,7 +256,7 @@ def image_request(
         transparent=_transparent(params),
         reasoning=params.reasoning not in (False, "fast"),
         metadata=params.metadata,
-        output_format="png" if output == "png" else "jpeg",
+        output_format=output,
         images=images,
         mask=mask,
         given=frozenset(given),
@@ -255,7 +264,10 @@ def image_request(
 
 
 def video_request(params: ImageParams, prompt: str, images: tuple[Asset, ...], sent: frozenset[str]) -> VideoRequest:
-    """The request for a video as the parameters say. A given aspectRatio beats a size nobody gave (rule 13)."""
+    """The request for a video as the parameters say. A given aspectRatio beats a size nobody gave (rule 13). Raises
+    BadRequest."""
+    if params.output_format is not None:
+        raise invalid("output_format", "videos are MP4; leave it out")
     given: set[str] = set(sent & {"audio", "fps", "resolution"})
     seconds = params.duration or params.seconds
     if seconds is not None:
@@ -314,13 +326,13 @@ async def _file(call: Call, result: Result) -> Answer:
     name = re.sub(r"[^A-Za-z0-9]+", "-", request.prompt[:100]).strip("-").lower() or "generated-media"
     headers = {"content-disposition": f'inline; filename="{name}.{extension(asset.mime)}"'}
     if call.revised_prompt:
-        headers["x-revised-prompt"] = _header(call.revised_prompt)
+        headers["x-revised-prompt"] = header_text(call.revised_prompt)
     if result.made.note:
-        headers["x-engine-note"] = _header(result.made.note)
+        headers["x-engine-note"] = header_text(result.made.note)
     return Answer(200, asset.mime, asset.data, headers)
 
 
-def _header(text: str) -> str:
+def header_text(text: str) -> str:
     """Text as a header's value: one line of ASCII, other characters (and ``%``) percent-encoded as UTF-8."""
     return quote(" ".join(text.split()).translate(_PLAIN_QUOTES), safe=_PRINTABLE)
 
@@ -336,6 +348,15 @@ def _for_images(resolved: Resolved, images: tuple[Asset, ...]) -> Resolved:
             f"{resolved.model.name} takes no image; leave it out, or choose a model that edits (GET /image/models)."
         )
     return Resolved(resolved.model, resolved.requested, Capability.EDIT)
+
+
+def _format(params: ImageParams, default: PictureFormat) -> PictureFormat:
+    """The file format. Raises BadRequest for one that is not made, or that cannot be what else was asked for."""
+    if params.output_format == "webp":
+        raise invalid("output_format", "expected png or jpeg")
+    if _transparent(params) and params.output_format == "jpeg":
+        raise invalid("output_format", "a JPEG cannot be transparent; ask for png, or leave transparent out")
+    return params.output_format or default
 
 
 def _transparent(params: ImageParams) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +13,7 @@ from openpollen.catalog.registry import Registry
 from openpollen.core.errors import NotFound
 from openpollen.core.model import Kind, Model
 from openpollen.generation.service import Pipeline
+from openpollen.generation.status import waiting_engines
 
 
 class ModelsApi:
@@ -22,7 +25,8 @@ class ModelsApi:
 
     async def openai(self, exchange: Exchange) -> None:
         """GET /v1/models: text models in OpenAI's list shape."""
-        data = [_openai(model, self._registry) for model in await self._visible(exchange, ("text",))]
+        visible = await self._visible(exchange, ("text",))
+        data = [_openai(model, entry) for model, entry in zip(visible, await self._entries(visible), strict=True)]
         await exchange.json(200, {"object": "list", "data": data})
 
     async def openai_one(self, exchange: Exchange) -> None:
@@ -31,7 +35,7 @@ class ModelsApi:
         model = self._registry.get(exchange.args["id"])
         if model is None:
             raise NotFound(f"There is no model {exchange.args['id'][:100]!r}; GET /v1/models lists them.")
-        await exchange.json(200, _openai(model, self._registry))
+        await exchange.json(200, _openai(model, *await self._entries([model])))
 
     async def text(self, exchange: Exchange) -> None:
         await self._list(exchange, ("text",))
@@ -55,8 +59,12 @@ class ModelsApi:
         return self._pipeline.registry
 
     async def _list(self, exchange: Exchange, kinds: tuple[Kind, ...]) -> None:
-        models = await self._visible(exchange, kinds)
-        await exchange.json(200, [self._registry.describe(model) for model in models])
+        await exchange.json(200, await self._entries(await self._visible(exchange, kinds)))
+
+    async def _entries(self, models: Sequence[Model]) -> list[Mapping[str, Any]]:
+        """What is told of the models; one whose engine waits for its weights is served by nobody."""
+        waiting = await asyncio.to_thread(waiting_engines)
+        return [_present(self._registry.describe(model), waiting) for model in models]
 
     async def _visible(self, exchange: Exchange, kinds: tuple[Kind, ...]) -> list[Model]:
         caller = await self._authentication.optional(exchange)
@@ -64,8 +72,14 @@ class ModelsApi:
         return [model for model in models if caller is None or caller.may_use(model.name)]
 
 
-def _openai(model: Model, registry: Registry) -> dict[str, Any]:
-    entry = registry.describe(model)
+def _present(entry: Mapping[str, Any], waiting: Collection[str]) -> Mapping[str, Any]:
+    engine = entry["served_by"]
+    if engine not in waiting:
+        return entry
+    return {**entry, "served_by": None, "missing": f"{engine} is not downloaded: polli models pull {engine}"}
+
+
+def _openai(model: Model, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": model.name,
         "object": "model",

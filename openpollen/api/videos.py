@@ -10,9 +10,10 @@ import msgspec
 from openpollen.api.calls import Calls, idempotency_key, parse_max_cost
 from openpollen.api.exchange import Exchange
 from openpollen.api.form import Form, content_kind, read_form
-from openpollen.api.images import checked_prompt, refuse_stream, video_names, video_request
+from openpollen.api.images import checked_prompt, header_text, refuse, video_names, video_request
 from openpollen.api.params import ImageParams, decode_object, invalid, parse
 from openpollen.api.sources import Sources
+from openpollen.core.assets import Asset
 from openpollen.generation.answers import Answers
 from openpollen.generation.jobs import VideoJobs, shown
 from openpollen.media import thumbnail
@@ -40,7 +41,7 @@ class VideosApi:
         else:
             values = decode_object(await exchange.body(self._calls.max_body))
         params, sent = parse(ImageParams, values)
-        refuse_stream(params)
+        refuse(params)
         if params.n != 1:
             raise invalid("n", "one video is made per call; send the request again for another")
         if params.prompt is None:
@@ -109,10 +110,13 @@ class VideosApi:
         variant = exchange.query.get("variant") or "video"
         if variant not in ("video", "thumbnail"):
             raise invalid("variant", f"expected video or thumbnail, not {variant[:40]!r}")
-        data, media_type = await self._jobs.content(exchange.args["id"], caller.user.id)
+        film, note = await self._jobs.content(exchange.args["id"], caller.user.id)
         if variant == "thumbnail":
-            data, media_type = await asyncio.to_thread(thumbnail.first_frame, data), thumbnail.MIME
-        await exchange.answer(200, data, media_type, {"cache-control": "private", "vary": "Authorization"})
+            film = Asset(await asyncio.to_thread(thumbnail.first_frame, film.data), thumbnail.MIME)
+        headers = {"cache-control": "private", "vary": "Authorization"}
+        if note:
+            headers["x-engine-note"] = header_text(note)
+        await exchange.answer(200, film.data, film.mime, headers)
 
     async def delete(self, exchange: Exchange) -> None:
         """DELETE /v1/videos/{id}: stops an open job, forgets a finished one."""

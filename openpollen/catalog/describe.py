@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -34,8 +34,8 @@ def describe(model: Model, price: Price | None, served_by: str | None, engines: 
     """One entry of ``/text/models``, ``/image/models`` or ``/audio/models``.
 
     ``price`` is what a call costs as served now and ``served_by`` who serves it: a local model, a provider, or nobody.
-    Modalities and capabilities are what works now: where ``engines`` stand in, what both can. The model's own are
-    then ``own_input_modalities``, ``own_output_modalities`` and ``own_capabilities``.
+    Modalities, capabilities and lengths are what works now: where ``engines`` stand in, what both can. The model's own
+    then stand apart, such as ``own_input_modalities`` and ``own_context_length``.
     """
     engines = engines or (model,)
     can = model.capabilities & frozenset[Capability]().union(*(engine.capabilities for engine in engines))
@@ -56,12 +56,19 @@ def describe(model: Model, price: Price | None, served_by: str | None, engines: 
         "capabilities": sorted(can),
         "served_by": served_by,
     }
+    lengths = {
+        "context_length": _least(one.context_length for one in (model, *engines)),
+        "max_completion_tokens": _least(one.max_output_tokens for one in (model, *engines)),
+    }
+    entry |= {name: value for name, value in lengths.items() if value}
     own = {
         "input_modalities": list(model.input_modalities),
         "output_modalities": list(model.output_modalities),
         "capabilities": sorted(model.capabilities),
+        "context_length": model.context_length,
+        "max_completion_tokens": model.max_output_tokens,
     }
-    entry |= {f"own_{name}": value for name, value in own.items() if value != entry[name]}
+    entry |= {f"own_{name}": value for name, value in own.items() if value and value != entry[name]}
     if price is not None and price is not model.price:
         entry["pricing_now"] = pricing(model, price)
     if model.successor_aliases:
@@ -72,14 +79,16 @@ def describe(model: Model, price: Price | None, served_by: str | None, engines: 
         entry["tools"] = model.can(Capability.TOOLS)
         entry["reasoning"] = model.can(Capability.REASONING)
     optional = {
-        "context_length": model.context_length,
-        "max_completion_tokens": model.max_output_tokens,
         "voices": list(model.voices),
         "paid_only": model.paid_only,
         "alpha": model.alpha,
         "limits": {k: v for k, v in msgspec.to_builtins(model.limits).items() if v not in (None, (), [])},
     }
     return entry | {key: value for key, value in optional.items() if value}
+
+
+def _least(counts: Iterable[int | None]) -> int | None:
+    return min((count for count in counts if count), default=None)
 
 
 def pricing(model: Model, price: Price) -> dict[str, str]:

@@ -32,6 +32,7 @@ def report(settings: Settings, registry: Registry) -> dict[str, Any]:
     return {
         "ok": True,
         "data": str(settings.data),
+        "data_there": settings.data.is_dir(),
         "database": place(settings.data, settings.storage.database_url),
         "models_folder": str(settings.engines.models),
         "providers_live": live,
@@ -75,7 +76,8 @@ def doctor(as_json: bool, config: Path | None, data: Path | None) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    click.echo(f"data folder     {facts['data']}")
+    there = "" if facts["data_there"] else "  (not there yet; polli serve makes it)"
+    click.echo(f"data folder     {facts['data']}{there}")
     click.echo(f"database        {facts['database']}")
     click.echo(f"models folder   {facts['models_folder']}")
     click.echo("\nlocal weights")

@@ -12,6 +12,7 @@ from msgspec import Struct
 from openpollen.core.usage import Usage
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+PictureFormat = Literal["png", "jpeg"]
 Quality = Literal["low", "medium", "high"]
 
 #: Media type of each audio format. ``pcm`` is 24 kHz, mono, signed 16-bit little-endian, as OpenAI has it.
@@ -46,7 +47,7 @@ class ImageRequest(Struct, frozen=True):
     transparent: bool = False
     reasoning: bool = False
     metadata: bool = True
-    output_format: Literal["png", "jpeg"] | None = None
+    output_format: PictureFormat | None = None
     images: tuple[Asset, ...] = ()
     mask: Asset | None = None
     given: frozenset[str] = frozenset()

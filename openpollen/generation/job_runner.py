@@ -55,12 +55,13 @@ class Work(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True, omit_defaults=True):
-    """What a fetched film used, and once it is settled what it cost."""
+    """What a fetched film used, and once it is settled what it cost. ``note`` says what of the prompt it does not show."""
 
     usage: Usage
     provider: str
     model: str
     cost: str | None = None
+    note: str = ""
 
 
 class _Job(Struct):
@@ -290,7 +291,7 @@ class Runner:
         """Stores the film, then settles: from the first on, any worker can do the second."""
         row = job.row
         stored = await self._store.put(made.assets[0].data, row.user_id, limit=False)
-        outcome = Outcome(usage, job.attempt.provider.name, job.work.order.served_by)
+        outcome = Outcome(usage, job.attempt.provider.name, job.work.order.served_by, note=made.note)
         row = structs.replace(row, media_id=stored.id, result=order.encode(outcome))
         if await self._jobs.update(row.id, media_id=row.media_id, result=row.result):
             await self._settle(row, job.work, job.held)

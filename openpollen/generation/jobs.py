@@ -109,13 +109,14 @@ class VideoJobs:
         else:
             await self._runner.drop(job_id)
 
-    async def content(self, job_id: str, user_id: str) -> tuple[bytes, str]:
-        """The finished video and its media type. Raises NotFound, Conflict while it is not ready."""
+    async def content(self, job_id: str, user_id: str) -> tuple[Asset, str]:
+        """The finished video, and what of the prompt it does not show. Raises NotFound, Conflict while it is not ready."""
         job = await self._jobs.get(job_id, user_id)
         if job.status != "done" or job.media_id is None:
             raise Conflict(f"The video is {_STATUS[job.status]}; its content is there when it is completed.")
         stored, data = await self._store.get(job.media_id)
-        return data, stored.content_type
+        note = order.decode(job.result, Outcome).note if job.result else ""
+        return Asset(data, stored.content_type), note
 
     def begin(self) -> None:
         """Begins to keep this worker's jobs and to take up those of dead workers."""
@@ -136,7 +137,7 @@ class VideoJobs:
         attempt = self._runner.attempt(work)
         if attempt is None:
             raise BadGateway("The provider of this video is not configured any more.", reason="job_lost")
-        media = Media((Asset(data, stored.content_type),))
+        media = Media((Asset(data, stored.content_type),), note=outcome.note)
         cost = parse_pollen(outcome.cost or "0")
         return Result(media, outcome.usage, attempt.route, attempt.provider, outcome.model, cost)
 
@@ -158,4 +159,6 @@ def shown(job: JobRow) -> dict[str, Any]:
         outcome = order.decode(job.result, Outcome)
         body["usage"] = {"pollen_cost": outcome.cost}
         body["served_by"] = outcome.model
+        if outcome.note:
+            body["note"] = outcome.note
     return body

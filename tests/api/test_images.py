@@ -163,6 +163,36 @@ def test_output_format_and_background(user: Account) -> None:
         assert opened(base64.b64decode(reply.json["data"][0]["b64_json"])).format == kind
 
 
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"size": "64x64", "width": 128}, "width"),
+        ({"size": "64x64", "height": 65}, "height"),
+        ({"size": "64x64", "aspectRatio": "16:9"}, "aspectRatio"),
+        ({"width": 64, "height": 128, "aspectRatio": "1:1"}, "aspectRatio"),
+        ({"transparent": True, "background": "opaque"}, "background"),
+        ({"background": "transparent", "output_format": "webp"}, "output_format"),
+        ({"background": "transparent", "output_format": "jpeg"}, "output_format"),
+        ({"model": "scene-video", "duration": 1, "seconds": 2}, "seconds"),
+        ({"model": "scene-video", "output_format": "png"}, "output_format"),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused(
+    user: Account, fields: dict[str, object], named: str
+) -> None:
+    target = "/v1/videos" if "model" in fields else "/v1/images/generations"
+    reply = user.post(target, {"prompt": "a cat", **fields})
+    assert reply.status == 400
+    assert named in reply.error["message"]
+
+
+def test_a_picture_by_address_has_the_format_asked_for(user: Account) -> None:
+    address = "/image/a%20cat?model=scene&width=64&height=64"
+    assert opened(user.get(f"{address}&output_format=png").body).format == "PNG"
+    assert opened(user.get(f"{address}&size=64x64").body).size == (64, 64)
+    assert user.get(f"{address}&output_format=webp").status == 400
+
+
 def test_the_prompt_is_in_the_file_unless_the_caller_says_no(user: Account) -> None:
     for metadata in (True, False):
         body = {"prompt": "a secret cat", "size": "64x64", "metadata": metadata, "model": "scene"}

@@ -81,6 +81,15 @@ def test_who_serves_is_told(gateway: Gateway) -> None:
     assert (served["lab-chat"], served["elevenmusic"]) == ("lab", "composer")
 
 
+def test_lengths_are_those_of_what_serves_now(gateway: Gateway) -> None:
+    text = {entry["name"]: entry for entry in gateway.request("GET", "/text/models").json}
+    engine, stood_in = text["smollm2"], text["openai"]
+    for name in ("context_length", "max_completion_tokens"):
+        assert stood_in[name] == engine[name] < stood_in[f"own_{name}"]
+        assert f"own_{name}" not in engine
+    assert gateway.request("GET", "/v1/models/openai").json["context_length"] == engine["context_length"]
+
+
 def test_the_facts_of_the_contract(gateway: Gateway) -> None:
     text = {entry["name"]: entry for entry in gateway.request("GET", "/text/models").json}
     assert text["claude"]["paid_only"] is True

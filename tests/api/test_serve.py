@@ -207,6 +207,10 @@ def test_without_weights_it_starts_says_what_is_missing_and_still_draws(tmp_path
         for reply in (user.chat("openai"), user.get("/audio/Hello?voice=nova")):
             assert (reply.status, reply.error["code"]) == (503, "SERVICE_UNAVAILABLE")
             assert "polli models pull" in reply.error["message"]
+        listed = {entry["name"]: entry for entry in user.get("/text/models").json}
+        assert listed["smollm2"]["served_by"] is None
+        assert "polli models pull smollm2" in listed["openai"]["missing"]
+        assert {entry["served_by"] for entry in user.get("/image/models").json} == {"scene", "scene-video"}
 
 
 def test_admin_commands_take_effect_within_a_second(gateway: Gateway) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import av
 import pytest
@@ -126,6 +127,20 @@ def test_a_job_from_start_to_deletion(user: Account) -> None:
         "deleted": True,
     }
     assert user.get(f"/v1/videos/{job['id']}").status == 404
+
+
+def test_a_job_and_its_content_tell_what_the_film_does_not_show(user: Account) -> None:
+    body = {
+        "model": "scene-video",
+        "prompt": "a boat and a florbix, zwölf",
+        "seconds": "1",
+        "size": "160x96",
+        "fps": 8,
+    }
+    job = finished(user, user.post("/v1/videos", body).json["id"])
+    told = user.get(f"/v1/videos/{job['id']}/content").headers["x-engine-note"]
+    assert "florbix" in job["note"]
+    assert (unquote(told), told.isascii()) == (job["note"], True)
 
 
 def test_jobs_are_listed_in_either_order(gateway: Gateway) -> None:

@@ -180,7 +180,8 @@ def test_an_entry_of_the_lists() -> None:
     }
     assert entry["description"] == "OpenAI GPT Audio Mini - Voice Input & Output"
     assert entry["successor_aliases"] == ["gpt-4o-mini-audio-preview", "gpt-4o-mini-audio-preview-2024-12-17"]
-    assert (entry["tools"], entry["reasoning"], entry["context_length"]) == (True, False, 128_000)
+    assert (entry["tools"], entry["reasoning"]) == (True, False)
+    assert (entry["context_length"], entry["own_context_length"]) == (8_192, 128_000)
     assert len(entry["voices"]) == 13
     assert entry["pricing_now"] == {"currency": "pollen"}
 
