@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
-from openpollen.core.model import Capability, Kind, Limits, Model, Price, Route, Unit, Variant
+from openpollen.core.model import Capability, Kind, Limits, Model, Price, Route, Signer, Unit, Variant
 from openpollen.core.money import MAX_POLLEN, NANO, plain_decimal
 from openpollen.core.nearest import nearest
 from openpollen.settings.reading import Table
@@ -32,7 +32,8 @@ PER_UNITS = frozenset(unit for unit in Unit if unit.endswith("_token") or unit i
 
 class ProviderRow(Struct, frozen=True):
     """A provider as written. ``key`` is a literal, ``env:NAME`` or ``file:PATH``; ``base_url`` may have ``{NAME}``
-    placeholders for variables of the environment. ``auth`` is ``bearer`` or the name of the header that carries the key."""
+    placeholders for variables of the environment. ``auth`` is ``bearer`` or the name of the header that carries the key.
+    ``signer`` is how requests are authorised where there is no key (see ``signers``)."""
 
     name: str
     wire: str
@@ -40,6 +41,7 @@ class ProviderRow(Struct, frozen=True):
     key: str | None = None
     needs_key: bool = False
     auth: str = "bearer"
+    signer: Signer | None = None
     headers: dict[str, str] = {}
     params: frozenset[str] = frozenset()
     docs: str = ""
@@ -95,8 +97,9 @@ def parse_provider(name: str, table: object, where: str, problems: list[str]) ->
         wire=reader.take("wire", str, ""),
         base_url=reader.take("base_url", str, "").rstrip("/"),
         key=key,
-        needs_key=reader.take("needs_key", bool, key is not None),
+        needs_key=reader.take("needs_key", bool, key is not None or "signer" in table),
         auth=reader.take("auth", str, "bearer"),
+        signer=reader.take("signer", Signer | None, None),
         headers=reader.take("headers", dict[str, str], {}),
         params=reader.take("params", frozenset[str], frozenset()),
         docs=reader.take("docs", str, ""),

@@ -16,6 +16,7 @@ from msgspec import Struct
 from openpollen.catalog.describe import describe
 from openpollen.catalog.load import Catalog, fill_url, resolve_secret
 from openpollen.catalog.parse import ProviderRow
+from openpollen.catalog.signers import secret_of
 from openpollen.core.errors import BadRequest, ServiceUnavailable
 from openpollen.core.model import Capability, Kind, Model, Price, Provider, Route
 
@@ -311,7 +312,10 @@ def _provider(row: ProviderRow, env: Mapping[str, str], supported_wires: Collect
     if not no_url and not base_url.startswith(("http://", "https://")):
         no_url = f"{row.base_url} must start with http:// or https://"
     key, no_key = resolve_secret(row.key, env) if row.key is not None else (None, "")
-    if row.needs_key and row.key is None:
+    secret, unsigned = secret_of(row.signer, env)
+    if row.signer is not None and key is None:
+        no_key = "" if secret else f"{no_key} (or {unsigned.removeprefix('set ')})" if no_key else unsigned
+    elif row.needs_key and row.key is None:
         no_key = f"set key under [providers.{row.name}]"
     missing = " and ".join(text for text in (no_key if row.needs_key else "", no_url) if text)
     if row.wire not in supported_wires:  # no setting would help
@@ -327,6 +331,8 @@ def _provider(row: ProviderRow, env: Mapping[str, str], supported_wires: Collect
         params=row.params,
         headers=row.headers,
         auth=row.auth,
+        signer=row.signer if secret else None,
+        secret=secret,
         live=not missing,
         missing=missing,
     )

@@ -135,10 +135,15 @@ class Media(Struct, frozen=True):
 
 
 class JobState(Struct, frozen=True):
-    """A provider's job as last seen. ``progress`` runs from 0 to 100."""
+    """A provider's job as last seen. ``progress`` runs from 0 to 100. ``id`` is all that is needed to ask for it again, also
+    in another process: what the provider calls it, or the address that it gave for asking.
+
+    A job that is done either brings its result, ``media``, or the address that has it, ``result``, for ``fetch_job``."""
 
     id: str
     status: Literal["queued", "running", "done", "failed"]
     progress: int = 0
     error: str = ""
     refused: bool = False
+    media: Media | None = None
+    result: str = ""

@@ -11,6 +11,8 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 Kind = Literal["text", "image", "video", "audio"]
+#: How requests to a host without a plain key are authorised: AWS signatures, Google's or Microsoft's tokens.
+Signer = Literal["aws", "google", "entra"]
 
 
 class Capability(StrEnum):
@@ -139,7 +141,8 @@ class Provider(Struct, frozen=True):
     """A host and the wire it speaks. ``key`` is resolved (never ``env:...``) and never shown.
 
     ``params`` names the optional parameters that its wire honours beyond the standard ones (rule 13). ``auth`` is
-    ``bearer`` or the name of the header that carries the key.
+    ``bearer`` or the name of the header that carries the key. A host without a key may have a ``signer``: its requests are
+    signed, or carry a short-lived token, made of ``secret``.
     """
 
     name: str
@@ -151,6 +154,8 @@ class Provider(Struct, frozen=True):
     params: frozenset[str] = frozenset()
     headers: Mapping[str, str] = {}
     auth: str = "bearer"
+    signer: Signer | None = None
+    secret: Mapping[str, str] = {}
     live: bool = False
     missing: str = ""
 

@@ -27,8 +27,8 @@ from openpollen.core.usage import Usage
 from openpollen.generation import measure, order
 from openpollen.generation.admit import Admission, Attempt
 from openpollen.generation.call import Call, Heard
-from openpollen.generation.film import Film, submit
 from openpollen.generation.order import Order
+from openpollen.generation.remote import Remote, begin
 from openpollen.generation.service import Held, Pipeline
 from openpollen.ledger.entries import Hold, HoldRequest
 from openpollen.ledger.pricing import UnpricedUsage
@@ -71,7 +71,7 @@ class _Job(Struct):
     work: Work
     held: Held
     attempt: Attempt
-    film: Film
+    remote: Remote
 
 
 class Runner:
@@ -176,7 +176,7 @@ class Runner:
             call.headers.update(attempt.told)
             row = structs.replace(row, provider=attempt.provider.name, upstream_id=state.id)
             work = structs.replace(work, ticket=held.ticket, route=attempt.route)
-            job = _Job(row, work, held, attempt, self._film(attempt, row))
+            job = _Job(row, work, held, attempt, self._remote(attempt, row))
             text = order.encode(work)
             if not await self._jobs.update(row.id, provider=row.provider, upstream_id=row.upstream_id, work=text):
                 raise InternalError("The video was stopped before it began.")
@@ -197,7 +197,7 @@ class Runner:
 
     async def _submit(self, call: Call, attempt: Attempt, heard: Heard) -> tuple[Attempt, JobState]:
         assert isinstance(call.request, VideoRequest)
-        return attempt, await submit(self._pipeline.upstream, attempt, call.request, heard)
+        return attempt, await begin(self._pipeline.upstream, attempt, call.request, heard)
 
     async def _give_up(self, row: JobRow, held: Held | None) -> None:
         """Ends a job that never was: the caller is told why."""
@@ -225,14 +225,18 @@ class Runner:
             return
         held = held or Held(Hold(work.hold))
         attempt = self.attempt(work)
-        if row.upstream_id is None or work.route is None:
+        if row.upstream_id == "":
+            # Its provider's only answer was the film itself, and went down with the worker.
+            self._book(work)
+            await self._fail(row, held, "The finished video was lost when the server stopped; nothing was charged.")
+        elif row.upstream_id is None or work.route is None:
             await self._fail(row, held, "The server restarted before the video was begun; nothing was charged.")
         elif attempt is None:
             self._book(work)
             await self._fail(row, held, "The provider of this video is not configured any more; nothing was charged.")
         else:
             state = JobState(row.upstream_id, "running" if row.status == "running" else "queued", row.progress)
-            job = _Job(row, work, held, attempt, self._film(attempt, row))
+            job = _Job(row, work, held, attempt, self._remote(attempt, row))
             if row.cancelled:
                 await self._drop(job)
             else:
@@ -242,8 +246,8 @@ class Runner:
         """From a submitted job to its end. A worker that stops hands it over."""
         row = job.row
         try:
-            await job.film.until_done(state, lambda seen: self._follow(job, seen))
-            made = await job.film.fetch(state.id, lambda media: self._bring(job, media))
+            done = await job.remote.until_done(state, lambda seen: self._follow(job, seen))
+            made = await job.remote.fetch(done, lambda media: self._bring(job, media))
             usage = await self._measured(job, made)
             ending = asyncio.ensure_future(self._keep(job, made, usage))
         except GatewayError as error:
@@ -314,9 +318,9 @@ class Runner:
 
     async def _broken(self, job: _Job, error: GatewayError) -> None:
         """Ends a job that failed. What its provider finished, or may have, is booked."""
-        billed = job.film.done
+        billed = job.remote.done
         if error.reason == "job_timeout":
-            billed = not await job.film.cancel(job.row.upstream_id or "")
+            billed = not await job.remote.cancel(job.row.upstream_id or "")
         if billed:
             self._book(job.work)
         self._errors[job.row.id] = error
@@ -325,7 +329,7 @@ class Runner:
 
     async def _drop(self, job: _Job) -> None:
         """Ends a job that its owner does not want any more."""
-        stopped = job.row.upstream_id is None or await job.film.cancel(job.row.upstream_id)
+        stopped = job.row.upstream_id is None or await job.remote.cancel(job.row.upstream_id)
         if not stopped:
             self._book(job.work)
         if (back := self._pipeline.release(job.held)) is not None:
@@ -346,8 +350,8 @@ class Runner:
             usage = measure.assumed_video(work.request, work.order.price)
             self._pipeline.book(work.order, work.route.provider, usage)
 
-    def _film(self, attempt: Attempt, row: JobRow) -> Film:
-        return Film(self._pipeline.upstream, attempt, row.created_at / 1000 + self._pipeline.job_seconds)
+    def _remote(self, attempt: Attempt, row: JobRow) -> Remote:
+        return Remote(self._pipeline.upstream, attempt, row.created_at / 1000 + self._pipeline.job_seconds)
 
     def attempt(self, work: Work) -> Attempt | None:
         """The route that a job was submitted on, if it can still be spoken to."""

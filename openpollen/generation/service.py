@@ -20,6 +20,7 @@ from openpollen.catalog.registry import Registry
 from openpollen.core.assets import (
     Asset,
     ImageRequest,
+    JobState,
     Media,
     MusicRequest,
     SpeechRequest,
@@ -41,10 +42,10 @@ from openpollen.core.usage import Usage
 from openpollen.generation import measure
 from openpollen.generation.admit import Admission, Attempt, admit
 from openpollen.generation.call import Call, Heard, Made, Result
-from openpollen.generation.film import film
 from openpollen.generation.health import Health
 from openpollen.generation.measure import measured
 from openpollen.generation.order import Order
+from openpollen.generation.remote import begin, finish, upload
 from openpollen.generation.upstream import Upstream
 from openpollen.generation.voice import converse, is_spoken
 from openpollen.ledger import pricing
@@ -269,13 +270,14 @@ class Pipeline:
                     adapter.encode_chat(request, route, provider), provider, adapter.decode_chat, heard
                 )
             case ImageRequest() as request:
-                out = adapter.encode_image(request, route, provider)
+                uploaded = await upload(self.upstream, attempt, request)
+                out = adapter.encode_image(request, route, provider, uploaded)
                 answer = await self.upstream.call(out, provider, adapter.decode_image, heard)
-                made = await self.bytes_of(answer, provider, "image/")
+                made = await self._media(attempt, answer, heard, "image/")
             case SpeechRequest() | MusicRequest() as request:
                 out = adapter.encode_speech(request, route, provider)
                 answer = await self.upstream.call(out, provider, adapter.decode_speech, heard)
-                made = await self.bytes_of(answer, provider, "")
+                made = await self._media(attempt, answer, heard, "")
             case TranscriptionRequest() as request:
                 out = adapter.encode_transcription(request, route, provider)
                 made = await self.upstream.call(out, provider, adapter.decode_transcription, heard)
@@ -286,8 +288,7 @@ class Pipeline:
                         reason="no_speech",
                     )
             case VideoRequest() as request:
-                media = await film(self.upstream, attempt, request, self.job_seconds)
-                made = await self.bytes_of(media, provider, "video/")
+                made = await self._media(attempt, await begin(self.upstream, attempt, request, heard), heard, "video/")
         if isinstance(made, Media) and not isinstance(request, ImageRequest):
             try:
                 usage = await asyncio.to_thread(measured, request, made, call.model, admission.price)  # decodes headers
@@ -300,6 +301,13 @@ class Pipeline:
         result = Result(made, usage, route, provider, name, revised_prompt=revised)
         call.headers.update(attempt.told)
         return result
+
+    async def _media(self, attempt: Attempt, answer: Media | JobState, heard: Heard, wanted: str) -> Media:
+        """The bytes of an answer, waited for where the provider has only begun them."""
+        bring = partial(self.bytes_of, provider=attempt.provider, wanted=wanted)
+        if isinstance(answer, Media):
+            return await bring(answer)
+        return await finish(self.upstream, attempt, answer, self.job_seconds, bring, heard)
 
     async def bytes_of(self, made: Media, provider: Provider, wanted: str) -> Media:
         """Fetches what is still an address, and names every asset's media type by its bytes."""

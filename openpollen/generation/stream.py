@@ -259,7 +259,7 @@ async def _open(pipeline: Pipeline, call: Call, attempt: Attempt, heard: Heard) 
     assert isinstance(request, ChatRequest)
     adapter, provider = attempt.adapter, attempt.provider
     response = await pipeline.upstream.open(adapter.encode_chat(request, attempt.route, provider), provider, heard)
-    decoder = adapter.chat_frames()
+    decoder = adapter.chat_frames(attempt.route)
     pieces = pipeline.upstream.pieces(response, provider)
     frames: list[ChatFrame] = []
     try:

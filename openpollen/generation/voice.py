@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, structs
 
 from openpollen.catalog.registry import LOCAL_ENGINES
-from openpollen.core.assets import Asset, AudioFormat, SpeechRequest, TranscriptionRequest
+from openpollen.core.assets import Asset, AudioFormat, Media, SpeechRequest, TranscriptionRequest
 from openpollen.core.chat import ChatAnswer, ChatRequest
 from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability, Provider, Route
@@ -68,6 +68,7 @@ async def _spoken(
     route = Route(provider.name, LOCAL_ENGINES[Capability.SPEECH])
     out = adapter.encode_speech(SpeechRequest(text, voice, audio_format), route, provider)
     made = await upstream.call(out, provider, adapter.decode_speech)
+    assert isinstance(made, Media)
     data = base64.b64encode(made.assets[0].data).decode()
     now = int(time.time())
     return {"id": f"audio_{now}", "data": data, "transcript": text, "expires_at": now + _HOUR}

@@ -92,7 +92,8 @@ class Outgoing(Struct, frozen=True):
     """One request. ``headers`` are all but the framing ones (host, length, connection), which the client writes itself.
 
     ``body`` is bytes, or an asynchronous iterable that is sent chunked as it comes. ``address`` connects to this IP
-    address in place of resolving the host; the host's name still goes into Host and TLS.
+    address in place of resolving the host; the host's name still goes into Host and TLS. ``service`` names the AWS service
+    whose signature the request needs before it goes out.
     """
 
     method: str
@@ -101,6 +102,7 @@ class Outgoing(Struct, frozen=True):
     body: bytes | AsyncIterable[bytes] = b""
     timeouts: Timeouts = Timeouts()
     address: str | None = None
+    service: str = ""
 
 
 class Origin(Struct, frozen=True):

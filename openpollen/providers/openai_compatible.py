@@ -24,9 +24,8 @@ from openpollen.core.assets import (
 from openpollen.core.chat import ChatAnswer, ChatRequest
 from openpollen.core.model import Capability, Provider, Route
 from openpollen.outbound.message import Outgoing
-from openpollen.providers import failures, openai_chat, openai_media
-from openpollen.providers.adapter import Adapter
-from openpollen.providers.failures import Failure
+from openpollen.providers import openai_chat, openai_media
+from openpollen.providers.adapter import Adapter, BaseAdapter, Headers
 from openpollen.providers.openai_chat import CHAT_FIELDS, OpenAIFrames
 
 #: Parameters of each operation that every host of this wire takes, by the names of the request types' fields.
@@ -41,10 +40,11 @@ STANDARD: Mapping[Capability, frozenset[str]] = {
 }
 
 
-class OpenAICompatible:
+class OpenAICompatible(BaseAdapter):
     """The adapter of this wire; see ``Adapter`` for what each method promises."""
 
     wire = "openai_compatible"
+    operations = frozenset(STANDARD)
 
     def params(self, operation: Capability, provider: Provider, route: Route) -> frozenset[str]:
         return _params(operation, provider.params, route.params)
@@ -52,55 +52,54 @@ class OpenAICompatible:
     def encode_chat(self, request: ChatRequest, route: Route, provider: Provider) -> Outgoing:
         return openai_chat.encode(request, route, provider)
 
-    def decode_chat(self, status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> ChatAnswer:
+    def decode_chat(self, status: int, headers: Headers, body: bytes, provider: Provider) -> ChatAnswer:
         return openai_chat.decode(status, headers, body, provider)
 
-    def chat_frames(self) -> OpenAIFrames:
+    def chat_frames(self, route: Route) -> OpenAIFrames:
         return OpenAIFrames()
 
-    def encode_image(self, request: ImageRequest, route: Route, provider: Provider) -> Outgoing:
+    def encode_image(
+        self, request: ImageRequest, route: Route, provider: Provider, uploaded: tuple[str, ...] = ()
+    ) -> Outgoing:
         return openai_media.encode_image(request, route, provider)
 
-    def decode_image(self, status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Media:
+    def decode_image(self, status: int, headers: Headers, body: bytes, provider: Provider) -> Media:
         return openai_media.decode_image(status, headers, body, provider)
 
     def encode_speech(self, request: SpeechRequest | MusicRequest, route: Route, provider: Provider) -> Outgoing:
         return openai_media.encode_speech(request, route, provider)
 
-    def decode_speech(self, status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Media:
+    def decode_speech(self, status: int, headers: Headers, body: bytes, provider: Provider) -> Media:
         return openai_media.decode_speech(status, headers, body, provider)
 
     def encode_transcription(self, request: TranscriptionRequest, route: Route, provider: Provider) -> Outgoing:
         return openai_media.encode_transcription(request, route, provider)
 
-    def decode_transcription(
-        self, status: int, headers: Mapping[str, str], body: bytes, provider: Provider
-    ) -> Transcript:
+    def decode_transcription(self, status: int, headers: Headers, body: bytes, provider: Provider) -> Transcript:
         return openai_media.decode_transcription(status, headers, body, provider)
 
-    def submit_video(self, request: VideoRequest, route: Route, provider: Provider) -> Outgoing:
-        return openai_media.submit_video(request, route, provider)
+    def encode_video(
+        self, request: VideoRequest, route: Route, provider: Provider, uploaded: tuple[str, ...] = ()
+    ) -> Outgoing:
+        return openai_media.encode_video(request, route, provider)
 
-    def decode_submitted(self, status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> JobState:
+    def decode_video(self, status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
         return openai_media.decode_job(status, headers, body, provider)
 
-    def poll_video(self, job: str, route: Route, provider: Provider) -> Outgoing:
-        return openai_media.poll_video(job, route, provider)
+    def poll_job(self, job: str, route: Route, provider: Provider) -> Outgoing:
+        return openai_media.poll_job(job, route, provider)
 
-    def decode_job(self, status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> JobState:
+    def decode_job(self, status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
         return openai_media.decode_job(status, headers, body, provider)
 
-    def fetch_video(self, job: str, route: Route, provider: Provider) -> Outgoing:
-        return openai_media.fetch_video(job, route, provider)
+    def fetch_job(self, job: JobState, route: Route, provider: Provider) -> Outgoing:
+        return openai_media.fetch_job(job.id, route, provider)
 
-    def decode_video(self, status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Media:
-        return openai_media.decode_video(status, headers, body, provider)
+    def decode_result(self, status: int, headers: Headers, body: bytes, provider: Provider) -> Media:
+        return openai_media.decode_result(status, headers, body, provider)
 
-    def cancel_video(self, job: str, route: Route, provider: Provider) -> Outgoing:
-        return openai_media.cancel_video(job, route, provider)
-
-    def error(self, status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Failure:
-        return failures.from_answer(status, headers, body, provider)
+    def cancel_job(self, job: str, route: Route, provider: Provider) -> Outgoing:
+        return openai_media.cancel_job(job, route, provider)
 
 
 @lru_cache(maxsize=1024)

@@ -175,7 +175,7 @@ def decode_transcription(status: int, headers: Mapping[str, str], body: bytes, p
     )
 
 
-def submit_video(request: VideoRequest, route: Route, provider: Provider) -> Outgoing:
+def encode_video(request: VideoRequest, route: Route, provider: Provider) -> Outgoing:
     """``POST videos`` as a form, as OpenAI's own library sends it, with or without a start picture."""
     extra = extras(provider, route)
     body: dict[str, Any] = {
@@ -205,19 +205,19 @@ def decode_job(status: int, headers: Mapping[str, str], body: bytes, provider: P
     return JobState(job.id, state, error=scrub(message, [provider.key] if provider.key else []), refused=refused)
 
 
-def poll_video(job: str, route: Route, provider: Provider) -> Outgoing:
+def poll_job(job: str, route: Route, provider: Provider) -> Outgoing:
     return _job_call("GET", job, "", _JSON, route, provider)
 
 
-def fetch_video(job: str, route: Route, provider: Provider) -> Outgoing:
+def fetch_job(job: str, route: Route, provider: Provider) -> Outgoing:
     return _job_call("GET", job, "/content", "application/binary", route, provider)
 
 
-def cancel_video(job: str, route: Route, provider: Provider) -> Outgoing:
+def cancel_job(job: str, route: Route, provider: Provider) -> Outgoing:
     return _job_call("DELETE", job, "", _JSON, route, provider)
 
 
-def decode_video(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Media:
+def decode_result(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Media:
     return _file("video", status, headers, body, provider)
 
 

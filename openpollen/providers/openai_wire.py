@@ -12,8 +12,7 @@ from msgspec import Struct
 from openpollen.core.assets import Asset
 from openpollen.core.model import Provider, Route
 from openpollen.core.usage import Usage
-
-Header = tuple[str, str]
+from openpollen.providers.credential import Header, credential
 
 #: File extension of each media type that is sent, for the file names of multipart parts.
 _EXTENSIONS = {
@@ -59,18 +58,11 @@ def endpoint(base_url: str, model: str, path: str) -> str:
 
 
 def headers(provider: Provider, accept: str, content_type: str | None = None) -> tuple[Header, ...]:
-    """Credential, what is accepted and what is sent. The key goes out as a bearer token unless one of the provider's
-    own headers has ``{key}`` in its value."""
+    """What is accepted and what is sent, and the credential."""
     out: list[Header] = [("accept", accept)]
     if content_type is not None:
         out.append(("content-type", content_type))
-    placed = False
-    for name, value in provider.headers.items():
-        placed = placed or "{key}" in value
-        out.append((name.lower(), value.replace("{key}", provider.key or "")))
-    if provider.key and not placed:
-        out.append(("authorization", f"Bearer {provider.key}"))
-    return tuple(out)
+    return (*out, *credential(provider))
 
 
 def extras(provider: Provider, route: Route) -> frozenset[str]:

@@ -212,9 +212,10 @@ def test_lists_are_by_kind() -> None:
 def test_the_report_of_what_is_missing_names_the_variables() -> None:
     report = HERE.missing()
     assert "openai: set OPENAI_API_KEY" in report
-    assert any(
-        line.startswith("azure-openai: set AZURE_OPENAI_API_KEY and set AZURE_OPENAI_RESOURCE") for line in report
-    )
+    assert (
+        "azure-openai: set AZURE_OPENAI_API_KEY (or AZURE_TENANT_ID and AZURE_CLIENT_ID and AZURE_CLIENT_SECRET) "
+        "and set AZURE_OPENAI_RESOURCE"
+    ) in report
     assert not any(line.startswith("local:") for line in report)
 
 

@@ -60,7 +60,7 @@ def stream(fake: FakeProvider, model: str) -> list[ChatFrame]:
 
     async def main() -> list[ChatFrame]:
         client = Client(Limits(beat=0.01))
-        decoder = adapter.chat_frames()
+        decoder = adapter.chat_frames(Route("lab", "ok"))
         frames: list[ChatFrame] = []
         response = await client.request(
             adapter.encode_chat(ChatRequest(FIELDS, stream=True), Route("lab", model), provider)

@@ -146,7 +146,7 @@ STREAM = recorded_stream()
 
 
 def frames_of(pieces: list[bytes]) -> list[ChatFrame]:
-    decoder = adapter.chat_frames()
+    decoder = adapter.chat_frames(Route("lab", "ok"))
     return [frame for piece in pieces for frame in decoder.feed(piece)] + decoder.end()
 
 

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from openpollen.core.assets import Asset, ImageRequest, MusicRequest, SpeechRequest, TranscriptionRequest, VideoRequest
+from openpollen.core.assets import (
+    Asset,
+    ImageRequest,
+    JobState,
+    MusicRequest,
+    SpeechRequest,
+    TranscriptionRequest,
+    VideoRequest,
+)
 from openpollen.core.model import Provider, Route
 from openpollen.core.usage import Usage
 from openpollen.providers.failures import Failure
@@ -97,16 +105,16 @@ def test_a_video_job_is_asked_for_as_openais_library_does(fake: FakeProvider, im
         sdk.videos.delete(job)
         their_cancel = last_request(fake)
     request = VideoRequest("a fox", seconds=4, images=images)
-    state = call(adapter.submit_video(request, Route("lab", "ok"), provider), adapter.decode_submitted, provider)
+    state = call(adapter.encode_video(request, Route("lab", "ok"), provider), adapter.decode_video, provider)
     ours = last_request(fake)
     assert (ours.method, ours.path) == (theirs.method, theirs.path)
     if theirs.form or images:
         assert sorted(map(repr, ours.form)) == sorted(map(repr, theirs.form))
     route = Route("lab", "ok")
     for out, same in (
-        (adapter.poll_video(job, route, provider), their_poll),
-        (adapter.fetch_video(job, route, provider), their_fetch),
-        (adapter.cancel_video(job, route, provider), their_cancel),
+        (adapter.poll_job(job, route, provider), their_poll),
+        (adapter.fetch_job(JobState(job, "done"), route, provider), their_fetch),
+        (adapter.cancel_job(job, route, provider), their_cancel),
     ):
         assert (out.method, out.url) == (same.method, f"{fake.origin}{same.path}")
         assert dict(out.headers) == {name: same.headers[name] for name in ("accept", "authorization")}
@@ -117,23 +125,23 @@ def test_a_video_job_from_end_to_end(fake: FakeProvider) -> None:
     provider = lab(fake, params=frozenset({"seed", "fps", "audio"}))
     route = Route("lab", "ok")
     request = VideoRequest("a fox", seconds=2.5, seed=4, fps=12, audio=True)
-    state = call(adapter.submit_video(request, route, provider), adapter.decode_submitted, provider)
+    state = call(adapter.encode_video(request, route, provider), adapter.decode_video, provider)
     fields = fake.jobs[state.id]["fields"]
     assert (fields["seconds"], fields["seed"], fields["fps"], fields["audio"]) == ("2.5", "4", "12", "true")
-    states = [call(adapter.poll_video(state.id, route, provider), adapter.decode_job, provider) for _ in range(2)]
+    states = [call(adapter.poll_job(state.id, route, provider), adapter.decode_job, provider) for _ in range(2)]
     assert [(s.status, s.progress) for s in states] == [("running", 40), ("done", 100)]
-    film = call(adapter.fetch_video(state.id, route, provider), adapter.decode_video, provider)
+    film = call(adapter.fetch_job(state, route, provider), adapter.decode_result, provider)
     assert film.assets[0].data[4:8] == b"ftyp"
-    call(adapter.cancel_video(state.id, route, provider), lambda status, *_: status, provider)
+    call(adapter.cancel_job(state.id, route, provider), lambda status, *_: status, provider)
     with pytest.raises(Failure):
-        call(adapter.poll_video(state.id, route, provider), adapter.decode_job, provider)
+        call(adapter.poll_job(state.id, route, provider), adapter.decode_job, provider)
 
 
 @pytest.mark.parametrize(("model", "refused"), [("job-fails", False), ("job-refused", True)])
 def test_jobs_that_fail(fake: FakeProvider, model: str, refused: bool) -> None:
     provider, route = lab(fake), Route("lab", model)
-    state = call(adapter.submit_video(VideoRequest("x"), route, provider), adapter.decode_submitted, provider)
+    state = call(adapter.encode_video(VideoRequest("x"), route, provider), adapter.decode_video, provider)
     for _ in range(2):
-        state = call(adapter.poll_video(state.id, route, provider), adapter.decode_job, provider)
+        state = call(adapter.poll_job(state.id, route, provider), adapter.decode_job, provider)
     assert (state.status, state.refused) == ("failed", refused)
     assert "fake job" in state.error

@@ -55,7 +55,12 @@ from tests.conformance.lab import adapter
         ({"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": None}, Usage(input_tokens=10, output_tokens=5)),
         ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, None),
         ({"total_tokens": 19}, None),
-        ({"prompt_tokens": 10}, None),
+        ({"prompt_tokens": 10}, Usage(input_tokens=10)),  # half a report: whoever measures counts the rest
+        ({"completion_tokens": 5}, Usage(output_tokens=5)),
+        ({"prompt_tokens": 10, "completion_tokens": None, "total_tokens": 15}, Usage(input_tokens=10, output_tokens=5)),
+        ({"completion_tokens": 5, "total_tokens": 15}, Usage(input_tokens=10, output_tokens=5)),
+        ({"prompt_tokens": 10.0, "completion_tokens": "5"}, Usage(input_tokens=10, output_tokens=5)),
+        ({"prompt_tokens": "ten", "completion_tokens": 5}, None),
         ({}, None),
         (None, None),
         ("unknown", None),

@@ -1,6 +1,6 @@
-"""A video at its provider: submitted, polled, fetched, cancelled. What can be lost on the way, and what may be billed.
+"""A job at its provider: begun, polled, fetched, cancelled. What can be lost on the way, and what may be billed.
 
-A provider bills a job that it finished. So a poll that fails ends nothing before the deadline, a finished film is fetched
+A provider bills a job that it finished. So a poll that fails ends nothing before the deadline, a finished result is fetched
 until it is here, and only a job that was certainly stopped before its end is taken to cost nothing.
 """
 
@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from openpollen.core.assets import JobState, Media, VideoRequest
+from openpollen.core.assets import ImageRequest, JobState, Media, VideoRequest
 from openpollen.core.errors import BadGateway, GatewayError, GatewayTimeout, UnprocessableEntity
 from openpollen.core.model import Provider
 from openpollen.generation.admit import Attempt
@@ -32,7 +32,7 @@ _REFUSING = frozenset({None, "provider_unknown_model", "upstream_invalid_request
 _CANCEL_SECONDS = 10.0
 
 
-class Film:
+class Remote:
     """One provider's job. ``deadline`` is in seconds since the epoch, for a job may outlive the process that began it."""
 
     def __init__(self, upstream: Upstream, attempt: Attempt, deadline: float) -> None:
@@ -41,7 +41,7 @@ class Film:
         self._deadline = deadline
         self.done = False
 
-    async def until_done(self, state: JobState, follow: Follow) -> None:
+    async def until_done(self, state: JobState, follow: Follow) -> JobState:
         """Waits for the end of the job. Raises GatewayError: 422 for refused content, 504 at the deadline, 502 when the
         job failed or a built-in engine lost it."""
         local = self._attempt.provider.name == LOCAL
@@ -50,11 +50,11 @@ class Film:
             await follow(state)
             if state.status == "done":
                 self.done = True
-                return
+                return state
             if state.status == "failed":
                 raise _failed(state)
             if time.time() + pause > self._deadline:
-                raise GatewayTimeout("The video was not ready in time; nothing was charged.", reason="job_timeout")
+                raise GatewayTimeout("The result was not ready in time; nothing was charged.", reason="job_timeout")
             await asyncio.sleep(pause)
             pause = pause if local else min(pause * _GROWTH, _LONGEST_PAUSE)
             try:
@@ -62,24 +62,22 @@ class Film:
             except Failure as failure:
                 if local and failure.error.reason == "provider_unknown_model":
                     raise BadGateway(
-                        "The engine lost the video while it was made; nothing was charged. Send the request again.",
+                        "The engine lost its work while it was made; nothing was charged. Send the request again.",
                         reason="job_lost",
                     ) from failure
 
     async def poll(self, job_id: str) -> JobState:
         """The job's state. Raises Failure."""
         adapter, route, provider = self._attempt.adapter, self._attempt.route, self._attempt.provider
-        return await self._upstream.call(adapter.poll_video(job_id, route, provider), provider, adapter.decode_job)
+        return await self._upstream.call(adapter.poll_job(job_id, route, provider), provider, adapter.decode_job)
 
-    async def fetch(self, job_id: str, bring: Callable[[Media], Awaitable[Media]]) -> Media:
-        """The finished film; ``bring`` fetches what is still an address. Tried again until the deadline, for it is paid
-        for. Raises GatewayError when that is in vain, the film is none, or its content is refused after all."""
-        adapter, route, provider = self._attempt.adapter, self._attempt.route, self._attempt.provider
+    async def fetch(self, state: JobState, bring: Callable[[Media], Awaitable[Media]]) -> Media:
+        """What a finished job made; ``bring`` fetches what is still an address. Tried again until the deadline, for it is
+        paid for. Raises GatewayError when that is in vain, the result is none, or its content is refused after all."""
         pause, refusals = _FIRST_PAUSE, 0
         while True:
-            out = adapter.fetch_video(job_id, route, provider)
             try:
-                return await bring(await self._upstream.call(out, provider, adapter.decode_video))
+                return await bring(state.media or await self._result(state))
             except Failure as failure:
                 error = failure.error
             except GatewayError as fault:
@@ -94,6 +92,10 @@ class Film:
             await asyncio.sleep(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
+    async def _result(self, state: JobState) -> Media:
+        adapter, route, provider = self._attempt.adapter, self._attempt.route, self._attempt.provider
+        return await self._upstream.call(adapter.fetch_job(state, route, provider), provider, adapter.decode_result)
+
     async def cancel(self, job_id: str) -> bool:
         """Stops the job and has it deleted there. False when it was done before, or was not certainly stopped: then it
         may be billed."""
@@ -106,44 +108,66 @@ class Film:
                     if status == "failed":
                         return True
                     running = status != "done"
-                await self._upstream.call(adapter.cancel_video(job_id, route, provider), provider, _stopped)
+                if (out := adapter.cancel_job(job_id, route, provider)) is None:
+                    return False
+                await self._upstream.call(out, provider, _stopped)
         except (Failure, TimeoutError):
             return False
         return running
 
 
-async def submit(upstream: Upstream, attempt: Attempt, request: VideoRequest, heard: Heard) -> JobState:
-    """Asks a provider for a video. Raises Failure."""
+async def begin(upstream: Upstream, attempt: Attempt, request: VideoRequest, heard: Heard) -> JobState:
+    """Asks a provider for a video. Raises Failure. One that answers with the film itself is done at once."""
     adapter, route, provider = attempt.adapter, attempt.route, attempt.provider
-    return await upstream.call(
-        adapter.submit_video(request, route, provider), provider, adapter.decode_submitted, heard
-    )
+    uploaded = await upload(upstream, attempt, request)
+    out = adapter.encode_video(request, route, provider, uploaded)
+    made = await upstream.call(out, provider, adapter.decode_video, heard)
+    return made if isinstance(made, JobState) else JobState("", "done", 100, media=made)
 
 
-async def film(upstream: Upstream, attempt: Attempt, request: VideoRequest, seconds: float) -> Media:
-    """A finished video, waited for: for work that costs nothing and ends with whoever waits for it."""
-    state = await submit(upstream, attempt, request, Heard())
-    job = Film(upstream, attempt, time.time() + seconds)
+async def upload(upstream: Upstream, attempt: Attempt, request: ImageRequest | VideoRequest) -> tuple[str, ...]:
+    """Brings the files of a request to a provider that wants them beforehand, and gives their addresses there. Raises
+    Failure."""
+    adapter, route, provider = attempt.adapter, attempt.route, attempt.provider
+    files = adapter.uploads(request, route, provider)
+    return tuple([await upstream.call(out, provider, adapter.decode_upload) for out in files])
+
+
+async def finish(
+    upstream: Upstream,
+    attempt: Attempt,
+    state: JobState,
+    seconds: float,
+    bring: Callable[[Media], Awaitable[Media]],
+    heard: Heard,
+) -> Media:
+    """What a job makes, waited for here: work that ends with whoever waits for it. ``heard`` tells afterwards whether the
+    provider bills it: a job that was begun is not billed before it is done. Raises GatewayError, and Failure for a job
+    that failed, which another provider may still make."""
+    heard.parts = None
+    job = Remote(upstream, attempt, time.time() + seconds)
     try:
-        await job.until_done(state, _nobody)
-        return await job.fetch(state.id, _as_it_is)
-    except GatewayTimeout:
-        await job.cancel(state.id)
-        raise
-    except asyncio.CancelledError:
-        await asyncio.shield(job.cancel(state.id))
+        try:
+            done = await job.until_done(state, _nobody)
+        except BadGateway as fault:
+            raise Failure(fault, retryable=True) from fault
+        heard.parts = []
+        return await job.fetch(done, bring)
+    except (GatewayTimeout, asyncio.CancelledError):
+        if not await asyncio.shield(job.cancel(state.id)):
+            heard.parts = []
         raise
 
 
 def _failed(state: JobState) -> GatewayError:
     if state.refused:
         return UnprocessableEntity(f"The provider refused this content: {state.error}", reason=_REFUSED)
-    return BadGateway(f"The video could not be made: {state.error}. Nothing was charged.", spent=True)
+    return BadGateway(f"It could not be made: {state.error}. Nothing was charged.", spent=True)
 
 
 def _lost(error: GatewayError) -> GatewayError:
     return BadGateway(
-        f"The finished video could not be fetched; nothing was charged. {error.message}",
+        f"What the provider finished could not be fetched; nothing was charged. {error.message}",
         reason="job_lost",
         details=error.details,
         spent=True,
@@ -158,7 +182,3 @@ def _stopped(status: int, headers: Mapping[str, str], body: bytes, provider: Pro
 
 async def _nobody(_state: JobState) -> None:
     """Nobody follows."""
-
-
-async def _as_it_is(made: Media) -> Media:
-    return made
