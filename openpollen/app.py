@@ -127,7 +127,7 @@ def build_registry(settings: Settings, catalog: Catalog, env: Mapping[str, str])
             local_fallback=settings.generation.local_fallback,
             allow_substitutes=settings.generation.allow_substitutes,
             successor_aliases=settings.generation.successor_aliases,
-            supported_wires=adapters().keys(),
+            wires={wire: adapter.operations for wire, adapter in adapters().items()},
         )
     except ValueError as fault:
         raise ConfigError([str(fault)]) from None

@@ -169,7 +169,7 @@ def _shipped(problems: list[str]) -> _Source:
 def _over(shipped: Table, table: Table) -> Table:
     """An operator's provider over the shipped one. With an address of its own it is the operator's host: it gets the
     shipped key where that is set, and may well need none."""
-    own = "base_url" in table and "key" not in table
+    own = "base_url" in table and not {"key", "signer"} & table.keys()
     return {**shipped, **({"needs_key": False} if own else {}), **table}
 
 

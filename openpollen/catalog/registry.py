@@ -20,8 +20,10 @@ from openpollen.catalog.signers import secret_of
 from openpollen.core.errors import BadRequest, ServiceUnavailable
 from openpollen.core.model import Capability, Kind, Model, Price, Provider, Route
 
-#: Wires that have an adapter.
-SUPPORTED_WIRES = frozenset({"openai_compatible", "fake"})
+#: What each wire that has an adapter can be asked for.
+Wires = Mapping[str, Collection[Capability]]
+#: The wire that the built-in engines speak.
+OPENAI: Wires = {"openai_compatible": frozenset(Capability)}
 
 #: Local engine that serves a capability when no route is live. The chat model is a setting.
 LOCAL_ENGINES: dict[Capability, str] = {
@@ -130,12 +132,12 @@ class Registry:
         local_fallback: bool = True,
         allow_substitutes: bool = False,
         successor_aliases: bool = True,
-        supported_wires: Collection[str] = SUPPORTED_WIRES,
+        wires: Wires = OPENAI,
     ) -> Registry:
         """The snapshot of a catalogue in an environment. ``local_url`` and ``local_key`` reach the engine host;
         without an address local engines are off. ``chat_model`` has been checked by ``load``."""
         providers = {
-            row.name: _local(row, local_url, local_key) if row.name == "local" else _provider(row, env, supported_wires)
+            row.name: _local(row, local_url, local_key) if row.name == "local" else _provider(row, env, wires)
             for row in catalog.providers.values()
         }
         engines = {**LOCAL_ENGINES, Capability.CHAT: chat_model}
@@ -145,7 +147,7 @@ class Registry:
         if pulled:
             engines[Capability.IMAGE] = pulled[0]
         by_name = {model.name: model for model in catalog.models}
-        planner = _Planner(providers, by_name, engines, local_fallback, allow_substitutes)
+        planner = _Planner(providers, wires, by_name, engines, local_fallback, allow_substitutes)
         serving = {
             (model.name, capability, images): planner.plan(model, capability, images)
             for model in catalog.models
@@ -261,12 +263,14 @@ class _Planner:
     def __init__(
         self,
         providers: Mapping[str, Provider],
+        wires: Wires,
         models: Mapping[str, Model],
         engines: Mapping[Capability, str],
         local_fallback: bool,
         allow_substitutes: bool,
     ) -> None:
         self._providers = providers
+        self._wires = wires
         self._models = models
         self._engines = engines
         self._fallback = local_fallback
@@ -274,7 +278,9 @@ class _Planner:
 
     def plan(self, model: Model, capability: Capability, images: bool) -> Serving | str:
         """A serving, or the sentence that says why there is none."""
-        wanted = [r for r in model.routes if self._fits(r, images) and (self._substitutes or not r.substitute)]
+        wanted = [
+            r for r in model.routes if self._fits(r, capability, images) and (self._substitutes or not r.substitute)
+        ]
         live = tuple((r, p) for r in wanted if (p := self._providers[r.provider]).live)
         if live and live[0][1].name == "local":
             return self._local(model, live)
@@ -301,12 +307,14 @@ class _Planner:
         route = msgspec.structs.replace(route, model=engine.routes[0].model)
         return Serving(model, ((route, provider),), model.price, served_by=engine)
 
-    @staticmethod
-    def _fits(route: Route, images: bool) -> bool:
-        return route.operation not in (_WITHOUT_IMAGE if images else _WITH_IMAGE)
+    def _fits(self, route: Route, capability: Capability, images: bool) -> bool:
+        """Whether a route is meant for requests with or without pictures, and its wire does such a thing at all."""
+        wire = self._providers[route.provider].wire
+        does = wire not in self._wires or capability in self._wires[wire]
+        return does and route.operation not in (_WITHOUT_IMAGE if images else _WITH_IMAGE)
 
 
-def _provider(row: ProviderRow, env: Mapping[str, str], supported_wires: Collection[str]) -> Provider:
+def _provider(row: ProviderRow, env: Mapping[str, str], wires: Wires) -> Provider:
     """A row with its address and key filled in; not live when something is missing, which ``missing`` then says."""
     base_url, no_url = fill_url(row.base_url, env)
     if not no_url and not base_url.startswith(("http://", "https://")):
@@ -318,7 +326,7 @@ def _provider(row: ProviderRow, env: Mapping[str, str], supported_wires: Collect
     elif row.needs_key and row.key is None:
         no_key = f"set key under [providers.{row.name}]"
     missing = " and ".join(text for text in (no_key if row.needs_key else "", no_url) if text)
-    if row.wire not in supported_wires:  # no setting would help
+    if row.wire not in wires:  # no setting would help
         missing = f"this version has no adapter for its wire {row.wire!r}"
     scheme, _, variable = (row.key or "").partition(":")
     return Provider(

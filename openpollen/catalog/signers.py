@@ -19,6 +19,7 @@ VARIABLES: Mapping[Signer, Mapping[str, str]] = {
         "tenant": "AZURE_TENANT_ID",
         "client_id": "AZURE_CLIENT_ID",
         "client_secret": "AZURE_CLIENT_SECRET",
+        "authority?": "AZURE_AUTHORITY_HOST",
     },
 }
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 from msgspec import structs
 
 from openpollen.core.model import Provider
+from openpollen.generation.authority import Authority
 from openpollen.generation.call import Heard
 from openpollen.outbound.client import Client
 from openpollen.outbound.connection import Response
@@ -23,17 +24,18 @@ _MAX_ERROR = 256 * 1024
 
 
 class Upstream:
-    """The way to providers. ``timeouts`` are those of the settings; a request may bring its own."""
+    """The way to providers. ``timeouts`` are those of the settings."""
 
     def __init__(self, client: Client, timeouts: Timeouts) -> None:
         self._client = client
         self._timeouts = timeouts
+        self._authority = Authority(client)
 
     async def call(self, out: Outgoing, provider: Provider, decode: Decode[T], heard: Heard | None = None) -> T:
         """The decoded answer. Raises Failure for a transport fault and for what ``decode`` finds wrong. ``heard`` gets
         what comes of a 2xx answer, whatever becomes of it."""
         try:
-            response = await self._client.request(self._timed(out))
+            response = await self._client.request(await self._ready(out, provider))
             parts: list[bytes] = []
             if heard is not None and 200 <= response.status < 300:
                 heard.parts = parts
@@ -46,7 +48,7 @@ class Upstream:
     async def open(self, out: Outgoing, provider: Provider, heard: Heard | None = None) -> Response:
         """The head of a streamed answer. Raises Failure when the connection fails or the status is not 2xx."""
         try:
-            response = await self._client.request(self._timed(out))
+            response = await self._client.request(await self._ready(out, provider))
             if 200 <= response.status < 300:
                 if heard is not None:
                     heard.parts = []
@@ -67,8 +69,9 @@ class Upstream:
         finally:
             response.close()
 
-    def _timed(self, out: Outgoing) -> Outgoing:
-        return structs.replace(out, timeouts=self._timeouts)
+    async def _ready(self, out: Outgoing, provider: Provider) -> Outgoing:
+        out = structs.replace(out, timeouts=self._timeouts)
+        return out if provider.signer is None else await self._authority.authorise(out, provider)
 
 
 async def _read(response: Response, parts: list[bytes]) -> None:

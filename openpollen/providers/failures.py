@@ -162,6 +162,11 @@ def unreadable(what: str, provider: Provider) -> Failure:
     return Failure(error, retryable=True)
 
 
+def no_access(provider: Provider, hint: str) -> Failure:
+    """Nothing was sent, for there is no credential to send; ``hint`` tells the operator why."""
+    return _ours("was refused access by it", "provider_credential", hint, provider, {"provider": provider.name})
+
+
 def from_transport(problem: OutboundError, provider: Provider) -> Failure:
     """The failure that a broken or refused connection means. The problem's own text stays for the log."""
     details: dict[str, Any] = {"provider": provider.name}

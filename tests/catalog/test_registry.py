@@ -50,9 +50,9 @@ def test_edits_default_to_the_first_configured_model_that_takes_an_image() -> No
 
 
 def test_video_defaults_to_a_live_unpaid_model() -> None:
-    wires = {row.wire for row in CATALOG.providers.values()}
+    wires = dict.fromkeys((row.wire for row in CATALOG.providers.values()), Capability)
     keys = {"DASHSCOPE_API_KEY": "k", "AWS_BEARER_TOKEN_BEDROCK": "k", "AWS_REGION": "us-east-1"}
-    assert build(keys, supported_wires=wires).resolve(None, "video").model.name == "nova-reel"
+    assert build(keys, wires=wires).resolve(None, "video").model.name == "nova-reel"
     assert build(local_url="").resolve(None, "video").model.name == "ltx-2"
 
 
@@ -135,8 +135,8 @@ def test_a_live_route_serves_at_the_models_price_and_binds_paid_only() -> None:
     assert [provider.name for _, provider in deepseek.routes] == ["fireworks", "deepseek"]
     assert deepseek.served_by is None
     assert deepseek.price is deepseek.model.price
-    wires = {row.wire for row in CATALOG.providers.values()}
-    registry = build({"ANTHROPIC_API_KEY": "k"}, supported_wires=wires)
+    wires = dict.fromkeys((row.wire for row in CATALOG.providers.values()), Capability)
+    registry = build({"ANTHROPIC_API_KEY": "k"}, wires=wires)
     assert registry.serving(registry.resolve("claude", "chat").model, Capability.CHAT).paid_only
 
 
@@ -149,8 +149,8 @@ def test_another_model_serves_only_when_allowed() -> None:
 
 
 def test_a_picture_decides_between_the_two_upstream_models() -> None:
-    wires = {row.wire for row in CATALOG.providers.values()}
-    registry = build({"DASHSCOPE_API_KEY": "k"}, supported_wires=wires)
+    wires = dict.fromkeys((row.wire for row in CATALOG.providers.values()), Capability)
+    registry = build({"DASHSCOPE_API_KEY": "k"}, wires=wires)
     wan = registry.resolve("wan", "video").model
     assert registry.serving(wan, Capability.VIDEO).routes[0][0].model == "wan2.6-t2v"
     assert registry.serving(wan, Capability.VIDEO, images=True).routes[0][0].model == "wan2.6-i2v-flash"

@@ -12,7 +12,7 @@ import pytest
 
 from openpollen.catalog.describe import format_rate
 from openpollen.catalog.load import load_catalog
-from openpollen.catalog.registry import SUPPORTED_WIRES, Registry
+from openpollen.catalog.registry import OPENAI, Registry
 from openpollen.core.model import Capability, Unit
 
 FACTS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "fixtures" / "models.json").read_text("utf-8"))[
@@ -148,15 +148,15 @@ def test_no_credentials_means_no_live_provider_but_the_engines() -> None:
 
 
 def test_every_credential_makes_its_provider_live_once_its_wire_is_spoken() -> None:
-    wires = {row.wire for row in CATALOG.providers.values()}
+    wires = dict.fromkeys((row.wire for row in CATALOG.providers.values()), Capability)
     names = {row.key.removeprefix("env:") for row in CATALOG.providers.values() if row.key}
     places = ("AZURE_OPENAI_RESOURCE", "AWS_REGION", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION")
     places += ("GOOGLE_APPLICATION_CREDENTIALS",)
     servers = ("VLLM_URL", "AUDIO_URL", "COMFYUI_URL", "IMAGE_WORKER_URL", "ACESTEP_URL")
     env = {**dict.fromkeys(names | set(places), "x"), **dict.fromkeys(servers, "http://gpu:8000")}
-    registry = Registry.build(CATALOG, env, local_url="http://127.0.0.1:1/v1", supported_wires=wires)
+    registry = Registry.build(CATALOG, env, local_url="http://127.0.0.1:1/v1", wires=wires)
     assert registry.missing() == []
     assert registry.providers["vllm"].base_url == "http://gpu:8000/v1"
     today = Registry.build(CATALOG, env, local_url="http://127.0.0.1:1/v1")
-    assert {p.wire for p in today.providers.values() if p.live} <= SUPPORTED_WIRES
+    assert {p.wire for p in today.providers.values() if p.live} <= OPENAI.keys()
     assert "no adapter" in today.providers["bedrock"].missing
