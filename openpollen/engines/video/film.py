@@ -212,7 +212,7 @@ def _stars(back: Frame, plan: Plan) -> tuple[NDArray[np.int64], Array] | None:
 
 
 def _title(plan: Plan, width: int, height: int, dark: bool) -> Any | None:
-    if not plan.text or any(lettering.carries_text(s.key) for s in plan.subjects):
+    if not plan.text:
         return None
     layer = clear(height, width)
     lettering.title(layer, plan, dark)

@@ -38,8 +38,8 @@ class Wood:
 
 def _wood_of(plan: Plan) -> Wood:
     if plan.setting == "jungle":
-        return Wood(JUNGLE, WET, ("fern", "fern", "bush", "fern"), rgb("d8f2b0"), vines=True)
-    if plan.weather == "snow":
+        return Wood(JUNGLE, SNOWY if plan.snowy else WET, ("fern", "fern", "bush", "fern"), rgb("d8f2b0"), vines=True)
+    if plan.snowy:
         return Wood(LEAF, SNOWY, ("rock", "bush"), rgb("e8f0fa"), conifers=True)
     if "autumn" in plan.extra:
         return Wood(AUTUMN, LITTER, ("fern", "bush", "rock"), rgb("ffe2a8"))

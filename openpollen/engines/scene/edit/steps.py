@@ -7,15 +7,17 @@ from dataclasses import dataclass, field, replace
 
 from openpollen.core.errors import UnprocessableEntity
 
-from ..fonts import letterable
+from ..denial import denial_of
 from ..lexicon import colors
 from ..match import default_matcher
 from ..plan import make_plan
-from ..reading import MAX_TEXT, quoted, read, without_quotes, words_in_quotes
+from ..reading import Piece, read
 from ..staging import could_not_letter
 from ..types import Array, Plan
+from ..wording import fitting
 from .attach import Seat
-from .related import SAYS, related, takes_text
+from .clauses import additions, clauses_of, marked, spoken, unquoted
+from .related import SAYS, related
 from .unused import judge, leftover, means_nothing, passed_over
 
 MAX_TITLE = 400  # characters lettered over a picture
@@ -36,18 +38,13 @@ class Step:
     place: str = ""
     relation: str = ""  # to what is called `target` in the instruction, such as "the cat"
     target: str = ""
-    text: str = ""  # written on the thing that is added
     seats: tuple[Seat, ...] = ()  # where the target was found
+    denied: frozenset[str] = frozenset()  # what is not wanted with it, as `denial` writes it
     subjects: Array | None = field(default=None, compare=False)  # where the picture's subjects are, 0..1
 
 
-_CLAUSES = re.compile(
-    r"[.;\n!]+|,\s*(?:and\s+|then\s+)?|\b(?:and\s+)?then\b|"
-    r"\band\s+(?=(?:please\s+)?(?:also\s+)?(?:make|turn|add|put|insert|place|"
-    r"rotate|flip|mirror|crop|resize|upscale|enlarge|blur|sharpen|invert|tint|give|apply|convert|"
-    r"darken|brighten|lighten|change|set|remove|"
-    r"replace|more|less|warmer|cooler|darker|brighter|increase|decrease|reduce|write)\b)"
-)
+_OF_THE_SKY = frozenset({"stars", "moon", "sun", "lightning"})  # what relighting draws and can leave out
+_BEFORE_ADDITIONS = frozenset({"blur background", "background", "cutout"})
 _REMOVE = re.compile(r"\b(?:remove|erase|delete|get rid of|take (?:out|away)|cut out|clean up|wipe)\b")
 _REPLACE = re.compile(r"\b(?:replace|swap|substitute|exchange)\b|\bchange the background\b|\bnew background\b")
 _INTO = re.compile(
@@ -74,6 +71,7 @@ _PLACES = (
     ("back", r"\bin\s+the\s+(?:background|distance)\b"),
     ("centre", r"\b(?:in|at|on)\s+the\s+(?:centre|center|middle)\b"),
 )
+_HAS_PLACE = re.compile("|".join(pattern for _, pattern in _PLACES) + "|" + _THERE.pattern)
 _IMPERATIVE = re.compile(
     r"^(?:please |also |and |then )*(?:make|turn|change|give|let|have|add|put|draw|paint|colou?r|move|open|close|shrink|"
     r"grow|enlarge|raise|lower|set|fix|repair|show|dress|undress|cover|fill|extend|expand|outpaint)\b"
@@ -171,45 +169,65 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
     """
     if not prompt.strip():
         raise UnprocessableEntity(f"The instruction is empty. {CAN}", reason="nothing_to_do")
-    prompt = quoted(prompt)
-    said = " ".join(" ".join(words_in_quotes(prompt)).split())
-    texts = bool(said)
-    bare = without_quotes(prompt, " ").lower()
-    bare = SAYS.sub(" ", bare) if texts else bare
-    steps = _combining(bare) if images > 1 else []
-    joins = bool(steps)
-    bare = _COMBINE.sub(" ", bare) if joins else bare
+    clauses, said = clauses_of(prompt)
+    joining = _combining(" ; ".join(unquoted(c.text) for c in clauses)) if images > 1 else []
+    steps, told, unclear = list(joining), list[str](), list[str]()
+    for clause in clauses:
+        text = _COMBINE.sub(" ", clause.text) if joining else clause.text
+        found, notes, wish = _read_clause(text.strip(), said, bool(joining), masked)
+        steps += found
+        told += notes
+        unclear += [wish] if wish else []
+    denied = [what for clause in clauses for what in clause.denied]
+    if denied:
+        steps, notes = denying(steps, denied)
+        told += notes
+    if not steps or any(_IMPERATIVE.search(wish) for wish in unclear):
+        raise UnprocessableEntity(_why_not(prompt, unclear, denied, said), reason="cannot_edit")
+    first = [step for step in steps if step.kind in _BEFORE_ADDITIONS]
+    if first and any(step.kind == "add" for step in steps):  # the background is what is there before anything is added
+        steps = first + [step for step in steps if step not in first]
+    return steps, told + [f"not used: {wish}" for wish in unclear]
+
+
+def _why_not(prompt: str, unclear: list[str], denied: list[str], said: list[str]) -> str:
+    if denied and not unclear:
+        only = ", ".join(f"“{spoken(what, said)}”" for what in denied[:4])
+        return f"The instruction tells only what is not wanted ({only}), and that is not done; say what to change as well. {CAN}"
+    wish = "; ".join(spoken(text, said) for text in unclear) or prompt.strip()[:200]
+    return f"The scene engine does not know how to do this to a picture: {wish!r}. {CAN}"
+
+
+def _read_clause(text: str, said: list[str], joins: bool, masked: bool) -> tuple[list[Step], list[str], str]:
+    """The steps of one clause, what to tell of its other words, and the clause itself when it is not understood."""
     told: list[str] = []
-    unclear: list[str] = []
-    for clause in (c.strip() for c in _CLAUSES.split(bare)):
-        found, rest = _clause_steps(clause) if len(clause) > 1 else ([], "")
+    steps: list[Step] = []
+    lettered: set[int] = set()
+    for part in additions(text, _HAS_PLACE) or [text]:
+        found, rest = _clause_steps(part, said) if len(part) > 1 else ([], "")
         # "put them side by side": with images to join, "put" is no wish for a drawing
         found = [s for s in found if s.kind != "add"] if joins else found
+        lettered |= set(marked(part)) if any(s.kind == "add" for s in found) else set()
+        written = [said[n] for n in marked(part) if n not in lettered]
+        bare = " ".join(SAYS.sub(" ", unquoted(part)).split()) if marked(part) else part
+        if found or joins or (written and not _RESHAPED.search(bare)):
+            told += _told(bare, SAYS.sub(" ", unquoted(rest)) if marked(rest) else rest, found, joins, masked)
+        elif not means_nothing(bare):
+            return steps, told, bare
+        for step in found:
+            over_it = default_plan(step.value).text if step.kind == "add" else ""
+            written += [over_it] if over_it else []
+        if written:
+            words, lost = _words(" ".join(written), MAX_TITLE)
+            told += lost
+            found = [*found, Step("text", words, place=_place(bare))]
         steps += found
-        if found or joins or (texts and not _RESHAPED.search(clause)):
-            told += _told(clause, rest, found, joins, masked)
-        elif not means_nothing(clause):
-            unclear.append(clause)
-    signs = [i for i, step in enumerate(steps) if step.kind == "add" and takes_text(step.value)]
-    words, lost = _words(said, MAX_TEXT if signs else MAX_TITLE)
-    told += lost
-    if words and signs:
-        steps[signs[0]] = replace(steps[signs[0]], text=words)
-    elif words:
-        place = next((s.place for s in steps if s.place), "") or _place(bare)
-        steps.append(Step("text", words, place=place))
-    if not steps or any(_IMPERATIVE.search(clause) for clause in unclear):
-        raise UnprocessableEntity(
-            f"The scene engine does not know how to do this to a picture: {'; '.join(unclear) or prompt.strip()[:200]!r}. {CAN}",
-            reason="cannot_edit",
-        )
-    return steps, told + [f"not used: {clause}" for clause in unclear]
+    return steps, told, ""
 
 
 def _words(said: str, most: int) -> tuple[str, list[str]]:
     """What of the words in quotes is lettered, and what to tell of the rest."""
-    words, lost = letterable(said[:most])
-    lost += [said[most:]] if len(said) > most else []
+    words, lost = fitting(said, most)
     if said and not words:
         raise UnprocessableEntity(
             f"The scene engine has no letters for {said[:60]!r}. Its fonts have Latin, Greek, Cyrillic, Arabic, Hebrew, "
@@ -246,19 +264,19 @@ def _combining(bare: str) -> list[Step]:
     return []
 
 
-def _clause_steps(clause: str) -> tuple[list[Step], str]:
+def _clause_steps(clause: str, said: list[str]) -> tuple[list[Step], str]:
     """The steps of one clause, and the clause without the commands that became steps."""
     amount = 0.5 if _SLIGHT.search(clause) else 1.6 if _STRONG.search(clause) else 1.0
-    to = related(clause)
+    to = related(clause, said)
     if to is not None:
-        return [Step("add", to.what, relation=to.relation, target=to.who)], to.rest
+        return [Step("add", spoken(to.what, said), relation=to.relation, target=to.who)], to.rest
     found, rest = _by_pattern(clause, amount)
     if any(step.kind in ("cutout", "smooth", "grey") for step in found):
         return found, rest
     _refuse(clause)
     added = _ADD.search(rest)
     if added and (not found or default_plan(added["what"]).subjects):
-        things = _adding(added["what"].strip())
+        things = [replace(s, value=spoken(s.value, said)) for s in _adding(added["what"].strip())]
         if things:
             return [*found, *(s for s in scenery_of(clause) if s.kind in ("style", "time")), *things], rest
         if not found:
@@ -330,7 +348,7 @@ def _place(text: str) -> str:
 
 
 def _adding(what: str) -> list[Step]:
-    if _TEXT.search(what):
+    if _TEXT.search(SAYS.sub(" ", unquoted(what))) or not unquoted(what).strip():
         return []
     parts = re.split(r"\band\b|,", what) if len([1 for _, p in _PLACES if re.search(p, what)]) > 1 else [what]
     out: list[Step] = []
@@ -380,6 +398,21 @@ def scenery_of(clause: str) -> list[Step]:
     if "time" in first and first.get("show") and first["show"].value == "stars":
         del first["show"]
     return list(first.values())
+
+
+def denying(steps: list[Step], denied: list[str]) -> tuple[list[Step], list[str]]:
+    """The steps with what they are to leave out of what they draw, and what to tell of what is none of theirs."""
+    pieces = [piece for what in denied for piece in read(what).pieces if not means_nothing(piece.text)]
+    gone = frozenset[str]().union(*(denial_of(piece, None) for piece in pieces))
+    drawn = _OF_THE_SKY if any(s.kind in ("time", "weather", "show") for s in steps) else frozenset[str]()
+    adds = any(s.kind == "add" for s in steps)
+    idle = [] if adds else [p.text for p in pieces if _is_thing(p) and not denial_of(p, None) & drawn]
+    told = ["nothing was taken out of the picture: " + ", ".join(dict.fromkeys(idle))] if idle else []
+    return [replace(step, denied=gone) for step in steps], told
+
+
+def _is_thing(piece: Piece) -> bool:
+    return piece.kind == "unknown" or any(piece.of(kind) for kind in ("noun", "extra", "expansion"))
 
 
 SHOWS = frozenset(
