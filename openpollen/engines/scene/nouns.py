@@ -128,6 +128,7 @@ def _relate(draft: Draft, index: int, key: str) -> None:
     if kind in ("wearing", "beside", "in", "holding") and key in WEARABLE and draft.sources:
         draft.relations += [Relation(index, "on", source) for source in draft.sources[-1:] if source != index]
     elif kind == "wearing":
+        draft.unrelated.append(f"{draft.action} {draft.subjects[index].noun}")
         draft.relations += [Relation(index, "beside", source) for source in draft.sources if source != index]
     elif kind in INTERACTIONS:
         interact(draft, index)

@@ -13,6 +13,10 @@ _SKY_WORDS = frozenset({"sky", "skies", "blue sky", "clouds"})
 _CLOUDS = frozenset({"cloud", "clouds"})
 #: Settings whose painters lay snow on the ground and on trees.
 SNOWED = frozenset({"city", "forest", "jungle", "mountain", "meadow", "farm", "desert", "beach", "sea"})
+_AIRLESS = frozenset({"space", "underwater", "stage", "plain"})  # no weather is seen here, and no hour
+_SEASONAL = frozenset({"meadow", "forest", "farm", "city", "mountain"})
+_SEASONS = frozenset({"autumn", "spring"})
+_WITH = {"storm": {"rain", "wind"}, "rain": {"cloudy"}, "snow": {"cloudy", "wind"}, "fog": {"cloudy"}}
 _UNDER_SKY = frozenset({"sea", "beach", "city", "desert", "mountain", "snow", "meadow", "sky", "farm"})
 _WITH_GROUND = frozenset({"beach", "city", "desert", "mountain", "snow", "meadow", "farm", "forest", "jungle"})
 _WITH_LAKE = frozenset({"meadow", "mountain", "desert", "snow", "sea"})
@@ -77,8 +81,23 @@ def tell_places(draft: Draft, plan: Plan) -> None:
             draft.unplaced.append(f"{place.tint.name} {place.word}" if place.tint else place.word)
         elif place.tint is not None and not _is_painted(place, place.tint, plan):
             draft.uncolored.append(f"{place.tint.name} {place.word}")
+    _tell_air(draft, plan)
     if plan.setting != "plain" and not plan.text:
         draft.uncolored += [tint.name for tint in draft.loose]
+
+
+def _tell_air(draft: Draft, plan: Plan) -> None:
+    """Note the weather, hour and season that are not painted: a second one, and those that a place has not."""
+    shown = {plan.weather, plan.time, *_WITH.get(plan.weather, ())} if plan.setting not in _AIRLESS else set[str]()
+    shown |= {"snow"} if plan.snowy or plan.setting == "snow" else set()
+    shown |= plan.extra & _SEASONS if plan.setting in _SEASONAL else set()
+    shown |= {"spring"} if "petals" in plan.extra and plan.setting not in _AIRLESS else set()
+    for meaning in draft.scenery:
+        air = meaning.kind == "weather" and meaning.value != "clear"
+        hour = meaning.kind == "time" and meaning.value != "day" and plan.setting not in _AIRLESS
+        season = meaning.kind == "extra" and meaning.value in _SEASONS
+        if (air or hour or season) and meaning.value not in shown and meaning.value not in draft.denied:
+            draft.undone.append(meaning.value)
 
 
 def _is_shown(place: Place, plan: Plan) -> bool:

@@ -172,6 +172,7 @@ def _end_negation(draft: Draft) -> None:
 
 def _take_plain(draft: Draft, piece: Piece, ahead: list[Piece], matcher: Matcher | None) -> None:
     draft.saying = piece.text in SAYING
+    draft.linked = draft.linked and piece.kind != "mark" and piece.text != "and"
     if piece.kind == "mark":
         end_phrase(draft, matcher)
         draft.negated = draft.negated and piece.text == "," and _list_goes_on(ahead)

@@ -39,8 +39,9 @@ def take_quote(draft: Draft, words: str) -> None:
     else:
         if draft.saying and draft.linked and draft.last is not None:
             draft.unwritten.append(draft.subjects[draft.last].noun)
+        else:
+            draft.group, draft.keepers = [], []
         draft.titles.append(text)
-        draft.group, draft.keepers = [], []
     draft.saying, draft.relation = False, ""
 
 

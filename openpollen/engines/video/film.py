@@ -93,7 +93,7 @@ def prepare(plan: Plan, width: int, height: int, length: float, seed: int, token
         actors=[_styled(actor, plan, state) for actor in actors],
         front=front,
         loose=_loose(plan, stage, width, height, seed),
-        water=None if stage.water is None else Image.fromarray(to_bytes(stage.water)),
+        water=_moving_water(stage, still),
         ripple=texture(np.random.default_rng(seed % 2**64), 256, 1.3, 3) if stage.water is not None else None,
         twinkle=_stars(back, plan),
         title=_title(plan, width, height, is_dark(stage.light)),
@@ -152,6 +152,14 @@ def _stand(last: tuple[Array, Array | None, float, float], still: list[Any], sta
     np.clip(image, 0, 1, out=image)
     if alpha is not None:
         np.maximum(alpha, compose.cut_out(still, *alpha.shape)[..., 3], out=alpha)
+
+
+def _moving_water(stage: Stage, still: list[Any]) -> Any | None:
+    """Where water moves: not where something stands before it."""
+    if stage.water is None:
+        return None
+    hidden = compose.cut_out(still, *stage.water.shape)[..., 3] if still else np.float32(0)
+    return Image.fromarray(to_bytes(f32(stage.water * (1 - hidden))))
 
 
 def _front(stage: Stage, under: Array, plan: Plan, state: int) -> Plane | None:

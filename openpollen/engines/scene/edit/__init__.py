@@ -22,7 +22,8 @@ from .attach import GUESSED, attached, guessed_seat, known_seat
 from .grade import GRADES, background_blurred, graded, tinted
 from .known import figures_in, meant, subjects_in
 from .pictures import WORK_PIXELS, Picture, decode, decode_mask, resized, working_size
-from .steps import CAN, Step, default_plan, scenery_of, steps_of
+from .step import Step
+from .steps import CAN, default_plan, scenery_of, steps_of
 
 _RESHAPES = frozenset({"rotate", "flip", "crop", "resize", "upscale", "zoom", "combine"})
 _RELATED = {

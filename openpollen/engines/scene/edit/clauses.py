@@ -9,7 +9,7 @@ from ..reading import quoted, quotes_replaced
 
 _ENDS = re.compile(r"[.;\n!]+")
 _CLAUSES = re.compile(
-    r",\s*(?:and\s+|then\s+)?|\b(?:and\s+)?then\b|"
+    r",\s*(?:and\s+|then\s+)?|\bbut\s+(?=(?:please\s+)?(?:do not|don't|dont|never)\b)|\b(?:and\s+)?then\b|"
     r"\band\s+(?=(?:please\s+)?(?:also\s+)?(?:make|turn|add|put|insert|place|"
     r"rotate|flip|mirror|crop|resize|upscale|enlarge|blur|sharpen|invert|tint|give|apply|convert|"
     r"darken|brighten|lighten|change|set|remove|do not|don't|"
@@ -42,11 +42,12 @@ _WITHOUT = re.compile(
 
 @dataclass(frozen=True)
 class Clause:
-    """A wish in lower case without quotation marks, and what is not wanted. `quote0quote` stands for the first words in
-    quotes."""
+    """A wish in lower case without quotation marks; what is not to be done, and what the picture is to be without.
+    `quote0quote` stands for the first words in quotes."""
 
     text: str
     denied: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 def clauses_of(prompt: str) -> tuple[list[Clause], list[str]]:
@@ -99,8 +100,8 @@ def _without_denials(text: str) -> Clause:
         return Clause((denying["rest"] or "").strip(), tuple(filter(None, [denying["what"].strip()])))
     if _ADDING.match(text):
         return Clause(text)
-    denied = tuple(m["what"].strip() for m in _WITHOUT.finditer(text))
-    return Clause(" ".join(_WITHOUT.sub(" ", text).split()), denied)
+    without = tuple(m["what"].strip() for m in _WITHOUT.finditer(text))
+    return Clause(" ".join(_WITHOUT.sub(" ", text).split()), without=without)
 
 
 def additions(text: str, has_place: re.Pattern[str]) -> list[str]:

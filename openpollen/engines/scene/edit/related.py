@@ -30,7 +30,7 @@ _RELATIONS = {
 }
 SAYS = re.compile(
     r"\b(?:that |which )?(?:says?|saying|reads?|reading|with (?:the )?(?:words?|text|title|letters|lettering))"
-    r"(?=\s*$|\s+(?:on|in|at|to)\b)",
+    r"(?=\s*$|\s+(?:on|in|at|to|and|or)\b)",
     re.M,
 )
 

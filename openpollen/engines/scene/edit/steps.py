@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from openpollen.core.errors import UnprocessableEntity
 
@@ -13,12 +13,13 @@ from ..match import default_matcher
 from ..plan import make_plan
 from ..reading import Piece, read
 from ..staging import could_not_letter
-from ..types import Array, Plan
+from ..types import Plan
 from ..wording import fitting
-from .attach import Seat
 from .clauses import additions, clauses_of, marked, spoken, unquoted
+from .phrases import by_phrase
 from .related import SAYS, related
-from .unused import judge, leftover, means_nothing, passed_over
+from .step import Step
+from .unused import judge, leftover, means_nothing
 
 MAX_TITLE = 400  # characters lettered over a picture
 CAN = (
@@ -26,21 +27,6 @@ CAN = (
     "relight (night, sunset, dawn, fog, snow, rain), grade colours, add things it can draw, add text in quotes, "
     "blur, sharpen, upscale, crop, rotate and flip."
 )
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing to do. `value` refines it (a style, a colour, a ratio), `amount` is its strength, `place` where."""
-
-    kind: str
-    value: str = ""
-    amount: float = 1.0
-    place: str = ""
-    relation: str = ""  # to what is called `target` in the instruction, such as "the cat"
-    target: str = ""
-    seats: tuple[Seat, ...] = ()  # where the target was found
-    denied: frozenset[str] = frozenset()  # what is not wanted with it, as `denial` writes it
-    subjects: Array | None = field(default=None, compare=False)  # where the picture's subjects are, 0..1
 
 
 _OF_THE_SKY = frozenset({"stars", "moon", "sun", "lightning"})  # what relighting draws and can leave out
@@ -84,74 +70,6 @@ _THING = (
     r"photograph|scene|colou?rs?|thing|shot))"
 )
 
-# pattern -> step; the first group, where there is one, becomes the step's value
-_PATTERNS: tuple[tuple[str, str], ...] = (
-    (r"\bupside[- ]down\b", "rotate:180"),
-    (r"\brotat\w*\b[^,;]*?\b(-?\d{1,3})\b", "rotate"),
-    (
-        r"\b(?:rotat\w*|turn)\b.*\b(counter[- ]?clockwise|anti[- ]?clockwise|to the left|left|clockwise|to the right|right)\b",
-        "rotate",
-    ),
-    (r"\brotat\w*\b", "rotate:90"),
-    (r"\b(?:flip|mirror|reflect)\w*\b.*\bvertical\w*\b|\bvertical(?:ly)? flip\b", "flip:vertical"),
-    (r"\b(?:flip|mirror)\w*\b", "flip:horizontal"),
-    (r"\bcrop\w*\b.*?\b(square|\d{1,5}\s*[x×:]\s*\d{1,5}|portrait|landscape)\b", "crop"),
-    (r"\b(?:resiz\w*|scale|size)\b.*?\b(\d{1,5}\s*[x×]\s*\d{1,5})\b", "resize"),
-    (
-        r"\b(?:up-?scal\w*|enlarge|super[- ]?resol\w*|double|increase|higher|"
-        r"improve)\b.*?\b([2-4](?:\.\d)?)\s*(?:x|×|times)(?!\w)",
-        "upscale",
-    ),
-    (r"(?<!\w)([2-4])\s*(?:x|×|times)(?!\w)\s*(?:up-?scal\w*|larger|bigger|the (?:size|resolution))", "upscale"),
-    (r"\b(?:quadruple)\b", "upscale:4"),
-    (
-        r"\b(?:up-?scal\w*|enlarge|super[- ]?resolution|(?:higher|increase (?:the )?|improve (?:the )?|"
-        r"double (?:the )?)\s*(?:resolution|size))\b",
-        "upscale:2",
-    ),
-    (r"\bzoom\w*\s+in\b", "zoom"),
-    (
-        r"\b(?:blur\w*|defocus\w*|out of focus)\b.*\b(?:background|backdrop|behind|surroundings|edges)\b|"
-        r"\b(?:background|backdrop)\b.*\bblur\w*\b|\bbokeh\b|\bportrait mode\b|\bshallow depth of field\b",
-        "blur background",
-    ),
-    (r"\b(?:blur\w*|out of focus|softer focus)\b", "blur"),
-    (r"\b(?:sharp\w*|crisp\w*|unsharp)\b", "sharpen"),
-    (r"\b(?:de-?nois\w*|smooth\w*|remove (?:the )?(?:noise|grain))\b", "smooth"),
-    (r"\bvignette\b", "vignette"),
-    (r"\b(?:border|frame)\b", "border"),
-    (r"\b(?:invert\w*|negative)\b", "invert"),
-    (
-        r"\b(?:black[- ](?:and|&)[- ]white|gr[ea]yscale|monochrome|remove (?:the |all )?colou?rs?|b\s?&\s?w|no colou?rs?)\b",
-        "grey",
-    ),
-    (r"\b(?:warm\w*)\b", "warmer"),
-    (r"\b(?:cool|cooler|colder|cold)\b", "cooler"),
-    (r"\b(?:dark\w*|dim\w*|less bright|under-?expos\w*)\b(?!\s+(?:blue|green|red|brown|gr[ea]y|purple))", "darker"),
-    (r"\b(?:bright\w*|light(?:er|en)\w*|more exposure|less dark)\b(?!\s+(?:blue|green))", "brighter"),
-    (
-        r"\b(?:more|higher|increase\w*|add|boost\w*|stronger|raise)\b[\w ]*\bcontrast\b|\bpunch\w*\b|\bcontrasty\b",
-        "more contrast",
-    ),
-    (r"\b(?:less|lower|reduce\w*|decrease\w*|softer)\b[\w ]*\bcontrast\b|\bmatte\b|\bfaded\b", "less contrast"),
-    (
-        r"\b(?:more|increase\w*|boost\w*|higher)\b[\w ]*\b(?:saturat\w*|colou?rful|colou?rs?|vibran\w*|"
-        r"vivid)\b|\b(?:vivid|vibrant|saturated|colou?rful)\b",
-        "more colour",
-    ),
-    (
-        r"\b(?:less|reduce\w*|decrease\w*|lower)\b[\w ]*\b(?:saturat\w*|colou?rful|colou?rs?|"
-        r"vibran\w*)\b|\bdesaturat\w*\b|\bmuted\b",
-        "less colour",
-    ),
-    (r"\b(?:grain|grainy|film grain)\b", "grain"),
-    (r"\b(?:glow\w*|bloom|dreamy)\b", "glow"),
-    (r"\bpixelat\w*\b", "style:pixel"),
-    (r"\blow[- ]?poly\b", "style:stained-glass"),
-    (r"\bgolden hour\b|\bgolden light\b", "time:sunset"),
-    (r"\b(?:transparent background|cut out the background)\b", "cutout"),
-)
-_PATTERNS_COMPILED = tuple((re.compile(pattern), step) for pattern, step in _PATTERNS)
 _COMBINE = re.compile(
     r"\b(?:collage|side[- ]by[- ]side|next to each other|combine|merge|join|grid|stack|montage|"
     r"together|diptych|above each other|before and after)\b"
@@ -179,11 +97,12 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
         told += notes
         unclear += [wish] if wish else []
     denied = [what for clause in clauses for what in clause.denied]
-    if denied:
-        steps, notes = denying(steps, denied)
+    without = [what for clause in clauses for what in clause.without]
+    if denied or without:
+        steps, notes = denying(steps, denied, without)
         told += notes
     if not steps or any(_IMPERATIVE.search(wish) for wish in unclear):
-        raise UnprocessableEntity(_why_not(prompt, unclear, denied, said), reason="cannot_edit")
+        raise UnprocessableEntity(_why_not(prompt, unclear, denied + without, said), reason="cannot_edit")
     first = [step for step in steps if step.kind in _BEFORE_ADDITIONS]
     if first and any(step.kind == "add" for step in steps):  # the background is what is there before anything is added
         steps = first + [step for step in steps if step not in first]
@@ -270,7 +189,7 @@ def _clause_steps(clause: str, said: list[str]) -> tuple[list[Step], str]:
     to = related(clause, said)
     if to is not None:
         return [Step("add", spoken(to.what, said), relation=to.relation, target=to.who)], to.rest
-    found, rest = _by_pattern(clause, amount)
+    found, rest = by_phrase(clause, amount)
     if any(step.kind in ("cutout", "smooth", "grey") for step in found):
         return found, rest
     _refuse(clause)
@@ -289,27 +208,6 @@ def _clause_steps(clause: str, said: list[str]) -> tuple[list[Step], str]:
     if any(s.kind == "style" for s in scenery):  # "dark oil painting" is one wish, not two
         return [*(s for s in found if s.kind in ("rotate", "flip", "upscale", "crop", "resize")), *scenery], rest
     return found + [s for s in scenery if (s.kind, s.value) not in known], rest
-
-
-def _by_pattern(clause: str, amount: float) -> tuple[list[Step], str]:
-    """The steps that fixed phrases name, and the clause without these phrases."""
-    found: list[Step] = []
-    rest = clause
-    for pattern, step in _PATTERNS_COMPILED:
-        match = pattern.search(rest)
-        if not match or (
-            step.startswith(("darker", "brighter"))
-            and re.search(r"\b(?:dark|bright|light) ?(?:forest|room|sky)\b", rest)
-        ):
-            continue
-        kind, _, value = step.partition(":")
-        if not value and match.groups():
-            value = match[1].replace(" ", "").replace("×", "x")
-        if kind == "border":
-            value = next((name for name in colors() if re.search(rf"\b{name}\b", clause)), "white")
-        found.append(Step(kind, value, amount))
-        rest = rest[: match.start()] + f" {passed_over(pattern, match[0])} " + rest[match.end() :]
-    return found, rest
 
 
 def _refuse(clause: str) -> None:
@@ -400,15 +298,17 @@ def scenery_of(clause: str) -> list[Step]:
     return list(first.values())
 
 
-def denying(steps: list[Step], denied: list[str]) -> tuple[list[Step], list[str]]:
+def denying(steps: list[Step], denied: list[str], without: list[str]) -> tuple[list[Step], list[str]]:
     """The steps with what they are to leave out of what they draw, and what to tell of what is none of theirs."""
-    pieces = [piece for what in denied for piece in read(what).pieces if not means_nothing(piece.text)]
-    gone = frozenset[str]().union(*(denial_of(piece, None) for piece in pieces))
+    gone = frozenset[str]().union(*(denial_of(piece, None) for piece in _pieces_of(denied + without)))
     drawn = _OF_THE_SKY if any(s.kind in ("time", "weather", "show") for s in steps) else frozenset[str]()
-    adds = any(s.kind == "add" for s in steps)
-    idle = [] if adds else [p.text for p in pieces if _is_thing(p) and not denial_of(p, None) & drawn]
+    idle = [p.text for p in _pieces_of(without) if _is_thing(p) and not denial_of(p, None) & drawn]
     told = ["nothing was taken out of the picture: " + ", ".join(dict.fromkeys(idle))] if idle else []
     return [replace(step, denied=gone) for step in steps], told
+
+
+def _pieces_of(phrases: list[str]) -> list[Piece]:
+    return [piece for phrase in phrases for piece in read(phrase).pieces if not means_nothing(piece.text)]
 
 
 def _is_thing(piece: Piece) -> bool:
