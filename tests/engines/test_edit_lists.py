@@ -120,7 +120,7 @@ def test_a_blurred_background_leaves_what_is_added_sharp() -> None:
         ),
         ("add a dog next to the cat and the house", [("add", "a dog", "the cat and the house")]),
         ('add a dog and the text "Rex"', [("add", "a dog", ""), ("text", "Rex", "")]),
-        ('add the text "Rex" and a dog', [("text", "Rex", ""), ("add", "a dog", "")]),
+        ('add the text "Rex" and a dog', [("add", "a dog", ""), ("text", "Rex", "")]),
         (
             'add a sign that says "A" on the left and a sign that says "B" on the right',
             [("add", "a sign that says “A”", "left"), ("add", "a sign that says “B”", "right")],
@@ -135,6 +135,25 @@ def test_a_list_with_commas_is_added_as_a_whole() -> None:
     wish = "add a dog, a house and three balloons"
     assert [s.noun for s in default_plan(steps(wish)[0][1]).subjects] == ["dog", "house", "balloons"]
     assert "not used" not in edited(wish).note
+
+
+def test_words_over_the_picture_come_after_every_change_of_light() -> None:
+    assert [s.kind for s in steps_of('put the words "Good Night" in the sky and make it night', 1)[0]] == [
+        "time",
+        "text",
+    ]
+    bright = pixels(edited('write "Good Night" at the top and make it night').data)[:90]
+    assert int((bright.min(axis=2) > 120).sum()) > 400
+
+
+def test_nobodys_own_words_are_taken_for_a_mark() -> None:
+    assert "“x”" in edited('write quote0quote "x"').note
+    with pytest.raises(UnprocessableEntity):
+        edited("quote7quote")
+
+
+def test_what_is_not_to_be_done_is_not_told_as_left_in() -> None:
+    assert edited("blur the background without blurring the cat").note == "Blurred the background."
 
 
 def test_flowers_of_a_list_stand_on_the_ground_and_birds_fly() -> None:

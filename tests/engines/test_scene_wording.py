@@ -58,6 +58,12 @@ def test_each_sign_has_its_own_words() -> None:
     assert [s.texts for s in unquoted.subjects] == [("LEFT",), ("RIGHT",)]
 
 
+def test_two_mugs_have_two_texts_and_stand_on_their_table() -> None:
+    plan, note = make_plan('two mugs that say "HIS" and "HERS" on a table')
+    assert (plan.subjects[0].texts, plan.text, note) == (("HIS", "HERS"), "", "")
+    assert [(r.subject, r.kind, r.target) for r in plan.relations] == [(0, "on", 1)]
+
+
 def test_what_has_no_room_for_words_is_named() -> None:
     plan, note = make_plan('a car that says "TAXI"')
     assert plan.text == "TAXI"

@@ -172,7 +172,8 @@ def _end_negation(draft: Draft) -> None:
 
 def _take_plain(draft: Draft, piece: Piece, ahead: list[Piece], matcher: Matcher | None) -> None:
     draft.saying = piece.text in SAYING
-    draft.linked = draft.linked and piece.kind != "mark" and piece.text != "and"
+    more_words = bool(ahead) and ahead[0].kind == "quote"  # 'two mugs that say "his" and "hers"'
+    draft.linked = draft.linked and (more_words or (piece.kind != "mark" and piece.text != "and"))
     if piece.kind == "mark":
         end_phrase(draft, matcher)
         draft.negated = draft.negated and piece.text == "," and _list_goes_on(ahead)

@@ -58,6 +58,7 @@ def clauses_of(prompt: str) -> tuple[list[Clause], list[str]]:
         said.append(words)
         return f" quote{len(said) - 1}quote "
 
+    prompt = re.sub(r"(?i)quote(?=\d+quote\b)", "quote ", prompt)  # nobody's own words are taken for a mark
     bare = " ".join(quotes_replaced(quoted(prompt), keep).replace("’", "'").lower().split(" "))
     bare = _TEXT_FIRST.sub(r"write \2 ; \1 ", bare)
     bare = _CARRYING.sub("saying ", _TITLED.sub(" ; write ", bare))
@@ -100,8 +101,10 @@ def _without_denials(text: str) -> Clause:
         return Clause((denying["rest"] or "").strip(), tuple(filter(None, [denying["what"].strip()])))
     if _ADDING.match(text):
         return Clause(text)
-    without = tuple(m["what"].strip() for m in _WITHOUT.finditer(text))
-    return Clause(" ".join(_WITHOUT.sub(" ", text).split()), without=without)
+    named = [m["what"].strip() for m in _WITHOUT.finditer(text)]
+    deeds = tuple(what for what in named if what.split(" ")[0].endswith("ing"))  # "without blurring the cat"
+    without = tuple(what for what in named if what not in deeds)
+    return Clause(" ".join(_WITHOUT.sub(" ", text).split()), deeds, without)
 
 
 def additions(text: str, has_place: re.Pattern[str]) -> list[str]:

@@ -14,7 +14,7 @@ from ..plan import make_plan
 from ..reading import Piece, read
 from ..staging import could_not_letter
 from ..types import Plan
-from ..wording import fitting
+from ..wording import SAYING, fitting
 from .clauses import additions, clauses_of, marked, spoken, unquoted
 from .phrases import by_phrase
 from .related import SAYS, related
@@ -106,6 +106,7 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
     first = [step for step in steps if step.kind in _BEFORE_ADDITIONS]
     if first and any(step.kind == "add" for step in steps):  # the background is what is there before anything is added
         steps = first + [step for step in steps if step not in first]
+    steps.sort(key=lambda step: step.kind == "text")  # last, so that no change of light makes the letters dim
     return steps, told + [f"not used: {wish}" for wish in unclear]
 
 
@@ -165,7 +166,8 @@ def _told(clause: str, rest: str, found: list[Step], joins: bool, masked: bool) 
         if step.kind in ("add", "background"):
             plan = default_plan(step.value)
             used |= {other.value for other in scenery_of(step.value)} | set(plan.unknown)
-            used |= {s.noun for s in plan.subjects} if step.kind == "add" else {plan.setting, plan.time, plan.weather}
+            drawn = SAYING.union(*(s.noun.split() for s in plan.subjects))
+            used |= drawn if step.kind == "add" else {plan.setting, plan.time, plan.weather}
     if kinds & {"add", "text"}:
         for _, pattern in _PLACES:
             rest = re.sub(pattern, " ", rest)
