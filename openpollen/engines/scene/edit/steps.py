@@ -102,7 +102,7 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
         steps, notes = denying(steps, denied, without)
         told += notes
     if not steps or any(_IMPERATIVE.search(wish) for wish in unclear):
-        raise UnprocessableEntity(_why_not(prompt, unclear, denied + without, said), reason="cannot_edit")
+        raise _why_not(prompt, unclear, denied + without, said)
     first = [step for step in steps if step.kind in _BEFORE_ADDITIONS]
     if first and any(step.kind == "add" for step in steps):  # the background is what is there before anything is added
         steps = first + [step for step in steps if step not in first]
@@ -110,12 +110,17 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
     return steps, told + [f"not used: {wish}" for wish in unclear]
 
 
-def _why_not(prompt: str, unclear: list[str], denied: list[str], said: list[str]) -> str:
+def _why_not(prompt: str, unclear: list[str], denied: list[str], said: list[str]) -> UnprocessableEntity:
     if denied and not unclear:
         only = ", ".join(f"“{spoken(what, said)}”" for what in denied[:4])
-        return f"The instruction tells only what is not wanted ({only}), and that is not done; say what to change as well. {CAN}"
+        return UnprocessableEntity(
+            f"The instruction tells only what is not wanted ({only}), and that is not done; say what to change as well. {CAN}",
+            reason="only_denied",
+        )
     wish = "; ".join(spoken(text, said) for text in unclear) or prompt.strip()[:200]
-    return f"The scene engine does not know how to do this to a picture: {wish!r}. {CAN}"
+    return UnprocessableEntity(
+        f"The scene engine does not know how to do this to a picture: {wish!r}. {CAN}", reason="cannot_edit"
+    )
 
 
 def _read_clause(text: str, said: list[str], joins: bool, masked: bool) -> tuple[list[Step], list[str], str]:
