@@ -377,8 +377,8 @@ def test_quoted_text_is_lettered_on_a_sign_or_as_a_title() -> None:
         lettered = pixels(f'{subject} that says "OPEN LATE"', 512, 512)
         changed = np.abs(bare - lettered).max(axis=-1) > 0.25
         assert 0.002 < changed.mean() < 0.25
-    assert plan_of('a sign that says "OPEN LATE"').text == "OPEN LATE"
-    assert plan_of("a poster “Été à Paris”").text == "Été à Paris"
+    assert plan_of('a sign that says "OPEN LATE"').subjects[0].texts == ("OPEN LATE",)
+    assert plan_of("a poster “Été à Paris”").subjects[0].texts == ("Été à Paris",)
 
 
 def test_different_words_give_different_lettering() -> None:

@@ -240,8 +240,8 @@ def test_a_scarf_and_a_hat_are_both_worn() -> None:
 
 
 def test_capitals_that_a_sign_says_are_lettered_without_quotation_marks() -> None:
-    assert make_plan("a sign that says OPEN on a farm")[0].text == "OPEN"
-    assert make_plan("a sign that says nothing")[0].text == ""
+    assert make_plan("a sign that says OPEN on a farm")[0].subjects[0].texts == ("OPEN",)
+    assert make_plan("a sign that says nothing")[0].subjects[0].texts == ()
 
 
 def test_a_size_at_which_the_svg_renderer_fails_is_drawn_all_the_same() -> None:

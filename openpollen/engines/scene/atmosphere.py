@@ -89,6 +89,12 @@ def air_of(plan: Plan) -> Air:
     )
     asked = dict(plan.washes)
     air = _in_color(air, asked["sky"].rgb) if "sky" in asked else air
+    if "clouds" in asked:
+        level = 0.45 if night else 1.0
+        color = asked["clouds"].rgb
+        air = replace(
+            air, cloud_lit=scale(blend(color, (1.0, 1.0, 1.0), 0.12), level), cloud_dark=scale(color, 0.74 * level)
+        )
     disc = asked.get("moon" if night or plan.time == "dusk" else "sun")
     return replace(air, glow=blend(air.glow, disc.rgb, 0.7)) if disc else air
 

@@ -16,7 +16,7 @@ from .paint import f32, over
 from .shadows import afloat, cast, contact, glow, reflect
 from .stacking import Figure
 from .traits import trait
-from .types import Array, Plan, Rgb, Sprite, Stage
+from .types import Array, Plan, Rgb, Sprite, Stage, Subject
 
 FOAM: Rgb = (0.93, 0.97, 1.0)
 WINDOW_LIGHT: Rgb = (1.0, 0.75, 0.4)
@@ -30,13 +30,10 @@ def place(plan: Plan, stage: Stage, rng: np.random.Generator) -> list[Sprite]:
 def sprites_at(spots: list[Spot], plan: Plan, stage: Stage) -> list[Sprite]:
     """The figures of groups that have their spots, drawn in the scene's light, in painting order."""
     sprites: list[Sprite] = []
-    text_left = plan.text
     for spot in spots:
         sink = _sink(spot)
-        for figure in sorted(spot.group.figures, key=lambda f: f.order):
-            words = text_left if lettering.carries_text(figure.key) else ""
-            text_left = "" if words else text_left
-            sprites.append(_sprite(plan, stage, spot, figure, words, sink))
+        ordered = sorted(spot.group.figures, key=lambda f: f.order)
+        sprites += [_sprite(plan, stage, spot, figure, sink) for figure in ordered]
     return sprites
 
 
@@ -55,14 +52,10 @@ def standing(spot: Spot) -> list[Figure]:
     return out
 
 
-def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str, sink: int) -> Sprite:
+def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, sink: int) -> Sprite:
     rows = max(4, round(figure.height * spot.scale))
-    tint = plan.subjects[figure.subject].tint if figure.key == plan.subjects[figure.subject].key else None
-    rgba = draw(figure.key, rows, tint, figure.copy)
-    if words:
-        rgba = lettering.onto_board(rgba, figure.key, words)
-    if figure.flip:
-        rgba = rgba[:, ::-1]
+    subject = plan.subjects[figure.subject]
+    rgba = drawn(figure, subject, rows)
     x, y = _anchor(spot, figure)
     icon = icons().get(figure.key)
     building = icon is not None and icon.group in ("place-building", "place-religious")
@@ -77,7 +70,7 @@ def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str, si
     if "panes" in data:
         toned = _emit(toned, rgba, data["panes"])
     elif source is not None:
-        toned = _emit(toned, rgba, np.full(rgba.shape[:2], 0.5, np.float32))
+        toned = _emit(toned, rgba, np.full(rgba.shape[:2], 0.9 if figure.key == "neon-sign" else 0.5, np.float32))
         data["lamp"] = source
     far = 1 - spot.depth if spot.group.domain in ("ground", "water") else 0.4
     toned = in_air(toned, stage.haze, far**1.5 * 0.7)
@@ -86,6 +79,16 @@ def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, words: str, si
         toned = afloat(toned, sink, _foam(stage))
     y += sink
     return Sprite(toned, x, y, spot.y / stage.image.shape[0], figure.subject, grounded, glow=source, data=data)
+
+
+def drawn(figure: Figure, subject: Subject, rows: int) -> Array:
+    """A figure of a subject, `rows` pixels high: in its colour, turned as it stands, with the words it carries."""
+    own = figure.key == subject.key
+    rgba = draw(figure.key, rows, subject.tint if own else None, figure.copy)
+    rgba = rgba[:, ::-1] if figure.flip else rgba
+    if not own or not subject.texts:
+        return rgba
+    return lettering.onto_board(rgba, figure.key, subject.texts[figure.copy % len(subject.texts)], flipped=figure.flip)
 
 
 def _sink(spot: Spot) -> int:

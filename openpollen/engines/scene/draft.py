@@ -58,6 +58,12 @@ class Draft:
     negated: bool = False
     denied_before: int = 0  # words that were denied when the negation at hand began
     listed: bool = False  # the negation at hand goes on over an "and"
+    # words in quotes
+    titles: list[str] = field(default_factory=list[str])  # those that nothing named so far carries
+    unwritten: list[str] = field(default_factory=list[str])  # what should carry words and has no place for them
+    last: int | None = None  # the subject that was named last
+    linked: bool = False  # what is said now is said of it
+    saying: bool = False  # the last word was one like "says"
     # the noun phrase being read
     count: int = 0
     beyond: str = ""  # a number larger than MAX_COUNT, as it was written

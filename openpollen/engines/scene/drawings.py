@@ -14,11 +14,6 @@ WOOD, DARK_WOOD, STONE = unhex("b5743f"), unhex("7a4a33"), unhex("a9a3b8")
 RED, GOLD, WHITE = unhex("e23b4e"), unhex("ffc73d"), unhex("f4f0fa")
 
 # where a drawing carries lettering: left, top, right, bottom as fractions of its canvas
-TEXT_AREAS = {
-    "sign": (0.08, 0.08, 0.92, 0.5),
-    "billboard": (0.06, 0.07, 0.94, 0.53),
-    "banner": (0.1, 0.14, 0.9, 0.44),
-}
 
 
 def own_drawing(key: str) -> Sketch | None:
@@ -76,6 +71,36 @@ def _sign() -> Sketch:
     _post(s, 20, 16, 4, 28, DARK_WOOD, 1)
     _plank(s, 2, 3, 40, 20, WOOD, 2.4)
     s.rect(3.6, 4.6, 36.8, 16.8, hexed(lighter(WOOD, 0.3)), 1.6)
+    return s
+
+
+def _neon_sign() -> Sketch:
+    s = Sketch(60, 46)
+    for x in (12, 44.4):
+        _post(s, x, 28, 3.6, 18, unhex("4a475e"), 0.8)
+    s.rect(1, 1, 58, 30, s.soft(unhex("2a2440")), 4)
+    for inset, color, width in ((3.4, unhex("8f1f66"), 2.4), (3.4, unhex("ff4fa8"), 1.3), (3.4, unhex("ffd3ea"), 0.45)):
+        x1, y1 = 60 - inset, 32 - inset
+        s.line(
+            f"M{inset + 2} {inset}H{x1 - 2}Q{x1} {inset} {x1} {inset + 2}V{y1 - 2}Q{x1} {y1} {x1 - 2} {y1}H{inset + 2}"
+            f"Q{inset} {y1} {inset} {y1 - 2}V{inset + 2}Q{inset} {inset} {inset + 2} {inset}Z",
+            color,
+            width,
+        )
+    return s
+
+
+def _mug() -> Sketch:
+    s = Sketch(46, 40)
+    clay = unhex("f3eef8")
+    s.line("M31 12C44 9 45 29 30.6 29.6", darker(clay, 0.25), 4.6)
+    s.line("M31 12C43 9.4 44 28.4 30.6 29.4", darker(clay, 0.06), 2.8)
+    s.path(
+        "M2 7H33L31.4 36C31.2 38.6 29.6 39.6 27 39.6H8C5.4 39.6 3.8 38.6 3.6 36Z",
+        s.linear([(0, darker(clay, 0.12)), (0.3, lighter(clay, 0.3)), (1, darker(clay, 0.22))], down=False),
+    )
+    s.ellipse(17.5, 7, 15.5, 3.6, hexed(darker(clay, 0.1)))
+    s.ellipse(17.5, 7.3, 13.6, 2.7, s.soft(unhex("6b4a3a")))
     return s
 
 
@@ -329,6 +354,8 @@ _MAKERS: dict[str, Callable[[], Sketch]] = (
         "lamp": _lamp,
         "lantern": _lantern,
         "sign": _sign,
+        "neon-sign": _neon_sign,
+        "mug": _mug,
         "billboard": _billboard,
         "banner": _banner,
         "lighthouse": _lighthouse,

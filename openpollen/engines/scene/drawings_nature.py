@@ -79,10 +79,30 @@ def _islet() -> Sketch:
     return s
 
 
+def _branch() -> Sketch:
+    s = Sketch(64, 60)
+    bark, leaf = unhex("8f6648"), unhex("63b04f")
+    for x, y, turn in ((3, 5, 40), (8, 2.6, -10), (15, 3, 24), (20, 6, 50), (24, 10, -30), (1.6, 11, -50)):
+        s.ellipse(x, y, 4.6, 2.3, s.soft(darker(leaf, 0.15), 0.3, 0.4), turn)
+    s.path(
+        "M2 60C5.6 47 6 34 6.4 24C6 17 3.6 12 3.4 7L5.6 6C7 10 8.6 13 10.6 15C11 11 12.4 8 15.4 5L17.4 6.4C15 10 14.4 15 14.6 20"
+        "C15.4 24 17 26.4 19.6 27C32 25.6 46 26 61 21C63 21 63.4 23.4 61.6 24.4C49 30.6 34 32 20.6 34C17 42 18.6 52 22 60Z",
+        s.soft(bark, 0.24, 0.45),
+    )
+    for d in ("M9.4 26C9 36 8.6 46 7 56", "M13.6 36C12.6 44 14 50 14.8 57", "M22 29.6C32 28.8 42 28.4 53 25.6"):
+        s.line(d, darker(bark, 0.3), 0.7)
+    for x, y, turn in (
+        (60, 18.6, -34), (62, 25, 30), (55, 28, 62), (47, 31, 40), (37, 33, 70), (28, 35, 44), (50, 33, 84), (33, 36, 20),
+    ):  # fmt: skip
+        s.ellipse(x, y, 4.6, 2.2, s.soft(leaf, 0.35, 0.35), turn)
+    return s
+
+
 NATURE: dict[str, Callable[[], Sketch]] = {
     "starfish": _starfish,
     "dragonfly": _dragonfly,
     "campfire": _campfire,
     "sandcastle": _sandcastle,
     "islet": _islet,
+    "branch": _branch,
 }

@@ -116,7 +116,7 @@ def finished(plan: Plan, stage: Stage, spots: list[Spot], seed: int, token: Canc
     token.check()
     image = apply_style(np.clip(image, 0, 1), plan, streams(seed)[2])
     token.check()
-    if plan.text and not any(lettering.carries_text(s.key) for s in plan.subjects):
+    if plan.text:
         lettering.title(image, plan, is_dark(stage.light))
     return image
 
@@ -141,7 +141,7 @@ def draw_alone(plan: Plan, width: int, height: int, seed: int) -> Array:
         alpha = canvas[..., 3:]
         styled = apply_style(np.clip(canvas[..., :3] + (1 - alpha), 0, 1), plan, streams(seed)[2])
         canvas[..., :3] = styled * alpha
-    if plan.text and not any(lettering.carries_text(s.key) for s in plan.subjects):
+    if plan.text:
         lettering.title(canvas, plan, dark=True)
     return canvas
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .drawings import TEXT_AREAS
 from .stacking import Group, build_groups
 from .types import Array, Plan, Stage
 
@@ -74,7 +73,7 @@ def _try(
 ) -> tuple[float, list[Spot]]:
     spots: list[Spot] = []
     crowding = 0.0
-    titled = bool(plan.text) and not any(s.key in TEXT_AREAS for s in plan.subjects)
+    titled = bool(plan.text)
     focus = 0.5 + float(rng.uniform(-0.13, 0.13)) * (1 if len(groups) < 4 else 0.3)
     for number, group in enumerate(groups):
         on_hill = number == 0 and "hill" in plan.extra and plan.setting == "meadow"

@@ -7,19 +7,14 @@ import re
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .art import extent
-from .drawings import TEXT_AREAS
+from .boards import BOARDS
 from .fonts import LEADING, runs
 from .paint import blur, f32, over
 from .types import Array, Plan, Rgb
 
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-_INK: dict[str, Rgb] = {"sign": (0.27, 0.14, 0.1), "billboard": (0.16, 0.14, 0.34), "banner": (1.0, 0.93, 0.72)}
-
-
-def carries_text(key: str) -> bool:
-    """Whether words can be written on this subject."""
-    return key in TEXT_AREAS
+DARK: Rgb = (0.14, 0.11, 0.2)
+BRIGHT: Rgb = (1.0, 0.98, 0.94)
 
 
 def _fits(lines: list[str], size: int, width: float, height: float) -> bool:
@@ -46,7 +41,7 @@ def _wrapped(text: str, lines: int) -> list[str]:
 def best_setting(text: str, width: float, height: float) -> tuple[list[str], int]:
     """The line breaks and font size that fill a box best."""
     best: tuple[list[str], int] = ([text], 4)
-    for count in (1, 2, 3, 4):
+    for count in (1, 2, 3, 4, 5, 6):
         lines = _wrapped(text, count)
         low, high = 4, max(5, int(height))
         while high - low > 1:
@@ -80,18 +75,26 @@ def mask(text: str, width: int, height: int) -> Array:
     return f32(image.resize((max(8, width), max(8, height)), Image.Resampling.BOX)) / 255
 
 
-def onto_board(rgba: Array, key: str, text: str) -> Array:
-    """A sign (trimmed drawing, premultiplied) with words on its board."""
-    x0, y0, x1, y1 = TEXT_AREAS[key]
-    left, top, right, bottom = extent(key)
+def onto_board(rgba: Array, key: str, text: str, *, flipped: bool = False) -> Array:
+    """A drawing (trimmed, premultiplied) with words where it has room for them; `flipped` says it is seen in a mirror."""
+    board = BOARDS[key]
+    x0, y0, x1, y1 = board.area
+    x0, x1 = (1 - x1, 1 - x0) if flipped else (x0, x1)
     h, w = rgba.shape[:2]
-    a, b = (int((v - left) / (right - left) * w) for v in (x0, x1))
-    c, d = (int((v - top) / (bottom - top) * h) for v in (y0, y1))
-    cover = mask(text, b - a, d - c)[: d - c, : b - a, None]
+    a, b, c, d = int(x0 * w), int(x1 * w), int(y0 * h), int(y1 * h)
     out = rgba.copy()
     spot = out[c:d, a:b]
-    cover = cover[: spot.shape[0], : spot.shape[1]]
-    spot[..., :3] += (f32(_INK[key]) * spot[..., 3:] - spot[..., :3]) * cover
+    if min(spot.shape[:2]) < 2:
+        return out
+    face = np.median(spot[..., :3].reshape(-1, 3), axis=0)
+    if board.lined:
+        spot[..., :3] = face * spot[..., 3:]
+    cover = mask(text, b - a, d - c)[: spot.shape[0], : spot.shape[1]]
+    if board.glow is not None:
+        halo = np.clip(blur(cover, 0.07 * (d - c)) * 1.5, 0, 0.9)[..., None]
+        spot[..., :3] += (f32(board.glow) * spot[..., 3:] - spot[..., :3]) * halo
+    ink = board.ink or (DARK if float(face @ f32((0.3, 0.59, 0.11))) > 0.42 else BRIGHT)
+    spot[..., :3] += (f32(ink) * spot[..., 3:] - spot[..., :3]) * cover[..., None]
     return out
 
 

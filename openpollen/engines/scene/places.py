@@ -10,6 +10,13 @@ from .reading import Piece
 from .types import Part, Plan, Tint
 
 _SKY_WORDS = frozenset({"sky", "skies", "blue sky", "clouds"})
+_CLOUDS = frozenset({"cloud", "clouds"})
+#: Settings whose painters lay snow on the ground and on trees.
+SNOWED = frozenset({"city", "forest", "jungle", "mountain", "meadow", "farm", "desert", "beach", "sea"})
+_AIRLESS = frozenset({"space", "underwater", "stage", "plain"})  # no weather is seen here, and no hour
+_SEASONAL = frozenset({"meadow", "forest", "farm", "city", "mountain"})
+_SEASONS = frozenset({"autumn", "spring"})
+_WITH = {"storm": {"rain", "wind"}, "rain": {"cloudy"}, "snow": {"cloudy", "wind"}, "fog": {"cloudy"}}
 _UNDER_SKY = frozenset({"sea", "beach", "city", "desert", "mountain", "snow", "meadow", "sky", "farm"})
 _WITH_GROUND = frozenset({"beach", "city", "desert", "mountain", "snow", "meadow", "farm", "forest", "jungle"})
 _WITH_LAKE = frozenset({"meadow", "mountain", "desert", "snow", "sea"})
@@ -37,6 +44,8 @@ def place_of(piece: Piece, tint: Tint | None) -> Place:
     flag = piece.of("flag")
     part: Part | None = "sun" if flag == "sun" else "moon" if flag == "moon" else _PART_OF_SETTING.get(setting)
     part = part or ("sky" if piece.of("time") else None)
+    if piece.text in _CLOUDS:
+        part = "clouds"
     if piece.text in _ROADS:
         part = "ground"
     extras = frozenset(m.value for m in piece.meanings if m.kind == "extra")
@@ -44,9 +53,13 @@ def place_of(piece: Piece, tint: Tint | None) -> Place:
 
 
 def main_setting(settings: Iterable[str], places: Iterable[Place]) -> str | None:
-    """The setting that is painted: the first that was named, but a sky over another place is no place of its own."""
+    """The setting that is painted: the first that was named, but a sky over another place and snow that lies on one are no
+    places of their own."""
     named = list(dict.fromkeys(settings))
     skies = [place for place in places if place.setting == "sky"]
+    lake = any(place.extras & _LAKE for place in places)
+    if "snow" in named and any(s in SNOWED and not (s == "sea" and lake) for s in named):
+        named.remove("snow")
     if named[:1] == ["sky"] and len(named) > 1 and all(place.word in _SKY_WORDS for place in skies):
         named = named[1:]
     return named[0] if named else None
@@ -68,8 +81,23 @@ def tell_places(draft: Draft, plan: Plan) -> None:
             draft.unplaced.append(f"{place.tint.name} {place.word}" if place.tint else place.word)
         elif place.tint is not None and not _is_painted(place, place.tint, plan):
             draft.uncolored.append(f"{place.tint.name} {place.word}")
+    _tell_air(draft, plan)
     if plan.setting != "plain" and not plan.text:
         draft.uncolored += [tint.name for tint in draft.loose]
+
+
+def _tell_air(draft: Draft, plan: Plan) -> None:
+    """Note the weather, hour and season that are not painted: a second one, and those that a place has not."""
+    shown = {plan.weather, plan.time, *_WITH.get(plan.weather, ())} if plan.setting not in _AIRLESS else set[str]()
+    shown |= {"snow"} if plan.snowy or plan.setting == "snow" else set()
+    shown |= plan.extra & _SEASONS if plan.setting in _SEASONAL else set()
+    shown |= {"spring"} if "petals" in plan.extra and plan.setting not in _AIRLESS else set()
+    for meaning in draft.scenery:
+        air = meaning.kind == "weather" and meaning.value != "clear"
+        hour = meaning.kind == "time" and meaning.value != "day" and plan.setting not in _AIRLESS
+        season = meaning.kind == "extra" and meaning.value in _SEASONS
+        if (air or hour or season) and meaning.value not in shown and meaning.value not in draft.denied:
+            draft.undone.append(meaning.value)
 
 
 def _is_shown(place: Place, plan: Plan) -> bool:
@@ -77,7 +105,7 @@ def _is_shown(place: Place, plan: Plan) -> bool:
     return (
         setting in ("", plan.setting, "plain")
         or setting in _SEEN_IN.get(plan.setting, ())
-        or (setting == "snow" and plan.weather == "snow")
+        or (setting == "snow" and plan.snowy and "ice" not in place.extras)
         or (bool(place.extras & _LAKE) and plan.setting in _WITH_LAKE)
     )
 
@@ -93,6 +121,8 @@ def _is_seen(place: Place, plan: Plan) -> bool:
     match place.part:
         case "sky":
             return plan.setting in _UNDER_SKY
+        case "clouds":
+            return plan.setting in _UNDER_SKY and OVERCAST[plan.weather] < 0.6
         case "sun":
             return clear_sky and plan.time in ("day", "dawn", "sunset")
         case "moon":

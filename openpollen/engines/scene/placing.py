@@ -45,6 +45,7 @@ _SURFACES = {
     "lotus": 0.35,
     "bridge": 0.12,
     "wood": 0.06,
+    "branch": 0.38,
 }
 _TABLES = frozenset({"table", "desk"})  # who is behind one is seen over it
 _HEADS = {  # middle x, top y and width of the head, as fractions of the drawing

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from .fonts import letterable
 from .icons import bare_emoji, by_emoji, icons
 from .lexicon import (
     LONGEST,
@@ -24,7 +24,6 @@ from .lexicon import (
     tokens,
 )
 
-MAX_TEXT = 60  # characters that are lettered; more would not be legible
 _QUOTED = re.compile(
     r"“([^”]+)”|«([^»]+)»|»([^«]+)«|„([^“”]+)[“”]|”([^”]+)”|「([^」]+)」|『([^』]+)』|＂([^＂]+)＂|"
     r"\"([^\"]+)\"|(?:(?<=\s)|^)['‘]([^'’]{2,}(?:['’]\w[^'’]*)*)['’](?=\W|$)"
@@ -36,15 +35,23 @@ _SAID = re.compile(
     r"\b(says|say|saying|reads|reading|(?:with the )?(?:words?|text|title|caption|lettering))[:,]?\s+"
     r"([A-Z0-9][\w!?&’'-]*(?:\s+[A-Z0-9][\w!?&’'-]*)*)"
 )
+_SIGNED = re.compile(
+    r"\b((?:sign|signpost|signboard|billboard|banner|poster|placard|t-?shirt|shirt|mug|flag|label|board)s?\s+"
+    r"(?:(?:that |which )?(?:says?|saying)|(?:that|which) reads?|reading))[:,]?\s+"
+    r"(?!that\b|which\b|the words?\b|nothing\b)"
+    r"([a-z0-9][\w!?&’'-]*(?:\s+(?!(?:and|or|next|on|in|at|by|to|with|beside|near|above|under|below|behind|over)\b)"
+    r"[\w!?&’'-]+){0,3})"
+)
 _JOINER = "\u200d"
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A phrase of the prompt. "mark" is punctuation, "plain" a word without a part in the picture."""
+    """A phrase of the prompt. "mark" is punctuation, "plain" a word without a part in the picture, "quote" words to
+    letter."""
 
     text: str
-    kind: Literal["known", "plain", "mark", "unknown"]
+    kind: Literal["known", "plain", "mark", "unknown", "quote"]
     meanings: tuple[Meaning, ...] = ()
     emoji: bool = False
 
@@ -55,26 +62,24 @@ class Piece:
 
 @dataclass(frozen=True)
 class Reading:
-    """A prompt read: the words to letter, and the rest in pieces."""
+    """A prompt read."""
 
     pieces: tuple[Piece, ...]
-    text: str = ""
     adjectives_follow: bool = False
-    unlettered: tuple[str, ...] = ()  # what of the words to letter no font has, or is too long
 
 
 def quoted(prompt: str) -> str:
-    """`prompt` with quotation marks around capitals that a sign says: "a sign that says OPEN"."""
-    return prompt if _QUOTED.search(prompt) else _SAID.sub(r'\1 "\2"', prompt, count=1)
+    """`prompt` with quotation marks around what a sign says: "a sign that says OPEN"."""
+    if _QUOTED.search(prompt):
+        return prompt
+    marked = _SAID.sub(r'\1 "\2"', prompt)
+    return marked if marked != prompt else _SIGNED.sub(r'\1 "\2"', prompt)
 
 
 def read(prompt: str) -> Reading:
     """Take a prompt to pieces. Never fails; what is not understood is a piece of kind "unknown" or "plain"."""
-    prompt = quoted(prompt)
-    said = " ".join(" ".join(words_in_quotes(prompt)).split())
-    text, unlettered = letterable(said[:MAX_TEXT])
-    prompt = without_quotes(_LABEL.sub("", prompt), " ; ")
-    segments = _split_emoji(prompt)
+    prompt = _LABEL.sub(lambda m: "saying " if m[0].lower().startswith("with") else "", quoted(prompt))
+    segments = _cut(prompt)
     words = [w for segment in segments if isinstance(segment, str) for w in tokens(segment)]
     language = detect([part for w in words[:400] for part in w.split("'")])
     pieces: list[Piece] = []
@@ -83,26 +88,32 @@ def read(prompt: str) -> Reading:
             pieces.append(segment)
         else:
             pieces += _pieces(tokens(segment), language)
-    if len(said) > MAX_TEXT:
-        unlettered.append(said[MAX_TEXT:])
-    follow = language is not None and language.adjectives_follow
-    return Reading(tuple(pieces), text, follow, tuple(unlettered))
+    return Reading(tuple(pieces), language is not None and language.adjectives_follow)
 
 
-def words_in_quotes(prompt: str) -> list[str]:
-    """What stands between quotation marks, each in its turn."""
-    return [next(g for g in m.groups() if g) for m in _QUOTED.finditer(prompt)]
+def quotes_replaced(prompt: str, instead: Callable[[str], str]) -> str:
+    """`prompt` with something else in the place of each quotation and its marks."""
+    return _QUOTED.sub(lambda m: instead(_words_of(m)), prompt)
 
 
-def without_quotes(prompt: str, instead: str) -> str:
-    """`prompt` with something else in the place of what stands between quotation marks."""
-    return _QUOTED.sub(instead, prompt)
+def _words_of(quotation: re.Match[str]) -> str:
+    return " ".join(next(g for g in quotation.groups() if g).split())
 
 
 @cache
 def _emoji_pattern() -> re.Pattern[str]:
     known = sorted({*by_emoji(), *emoji_words()}, key=len, reverse=True)
     return re.compile("|".join(re.escape(e) for e in known))
+
+
+def _cut(prompt: str) -> list[str | Piece]:
+    """`prompt` cut at quotations and emoji."""
+    out: list[str | Piece] = []
+    start = 0
+    for match in _QUOTED.finditer(prompt):
+        out += [*_split_emoji(prompt[start : match.start()]), Piece(_words_of(match), "quote")]
+        start = match.end()
+    return out + _split_emoji(prompt[start:])
 
 
 def _split_emoji(prompt: str) -> list[str | Piece]:

@@ -118,12 +118,13 @@ def _clouds(
             sheet_clouds(rng, h, w, horizon, air, sun, 0.5 * cloudiness),
             heap_clouds(rng, h, w, horizon, air, sun, 0.8),
         ]
-    if {"sun", "moon"} & dict(plan.washes).keys():  # a disc in a colour of its own is to be seen
+    colored = "clouds" in dict(plan.washes)
+    if {"sun", "moon"} & dict(plan.washes).keys() and not colored:  # a disc in a colour of its own is to be seen
         return [wisps(rng, h, w, horizon, air, sun, 0.3)]
     high = wisps(rng, h, w, horizon, air, sun, 0.75 if plan.weather == "wind" else 0.4)
-    if air.night:
+    if air.night and not colored:
         return [high * 0.35]
-    return [high, heap_clouds(rng, h, w, horizon, air, sun, 0.16 * cloudiness)]
+    return [high, heap_clouds(rng, h, w, horizon, air, sun, (0.5 if colored else 0.16) * cloudiness)]
 
 
 def _shows(image: Array, plan: Plan, rng: Rng, h: int, w: int, horizon: float) -> None:

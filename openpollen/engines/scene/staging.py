@@ -32,9 +32,13 @@ def whole_plan(
     named = main_setting(_values(scenery, "setting"), draft.places)
     extra = frozenset(_values(scenery, "extra"))
     flags = set(_values(scenery, "flag"))
-    weather = next(_values(scenery, "weather"), "clear")
-    if weather == "clear" and named != "snow" and "snow" in _values(scenery, "setting"):
-        weather = "snow"  # "mountains in winter"
+    weather = next(_values(scenery, "weather"), "")
+    if named not in ("snow", None) and "snow" in _values(scenery, "setting"):
+        extra |= {"snow"}  # "mountains in winter", also when the sun shines on them or rain falls
+        weather = weather or "snow"
+    weather = weather or "clear"
+    if any(subject.key == "neon-sign" for subject in subjects):
+        extra |= {"neon"}
     time = next(_values(scenery, "time"), None) or _implied_time(flags, extra)
     if weather == "clear" and draft.denied & {"clear", "sun"}:
         weather = "cloudy"  # "not sunny"
@@ -50,7 +54,7 @@ def whole_plan(
         time=cast(TimeOfDay, time or "day"),
         weather=cast(Weather, weather),
         style=cast(Style, next(_values(scenery, "style"), "default")),
-        subjects=tuple(_suited(subjects, setting, extra)),
+        subjects=tuple(_suited(subjects, setting, extra, weather == "snow" or "snow" in extra)),
         relations=tuple(dict.fromkeys(relations)),
         text=text,
         palette=tuple(draft.palette),
@@ -96,7 +100,7 @@ def _implied_setting(
     return calm[zlib.crc32(prompt.encode()) % len(calm)] if calm else "sky"
 
 
-def _suited(subjects: list[Subject], setting: str, extra: frozenset[str]) -> Iterator[Subject]:
+def _suited(subjects: list[Subject], setting: str, extra: frozenset[str], snowy: bool) -> Iterator[Subject]:
     """Subjects as they are in this setting: in space all drift, on dry land a fish is set down, in snow pines are
     white."""
     wet = setting in ("underwater", "sea", "beach")
@@ -106,7 +110,7 @@ def _suited(subjects: list[Subject], setting: str, extra: frozenset[str]) -> Ite
         subjects = [replace(s, key=portrait_of(s.key), size=2.4 * s.size) for s in subjects]
     elif setting == "plain" and len(subjects) == 1 and subjects[0].count == 1:
         subjects = [replace(s, size=1.5 * s.size) for s in subjects]
-    if setting == "snow":
+    if setting == "snow" or snowy:
         subjects = [replace(s, key=_IN_SNOW.get(s.key, s.key)) for s in subjects]
     if "autumn" in extra:
         subjects = [replace(s, key="autumn-tree") if s.key == "deciduous-tree" else s for s in subjects]
@@ -143,6 +147,8 @@ def note_on(draft: Draft, wanted: int, unavoidable: list[str]) -> str:
         parts.append(f"shown only by where they stand: {words}")
     if draft.undone:
         parts.append("not shown: " + ", ".join(dict.fromkeys(draft.undone[:10])))
+    if draft.unwritten:
+        parts.append("lettered across the picture, not on: " + ", ".join(dict.fromkeys(draft.unwritten[:10])))
     if draft.unplaced:
         parts.append("a scene is one place; left out: " + ", ".join(dict.fromkeys(draft.unplaced[:10])))
     if draft.uncolored:

@@ -10,6 +10,7 @@ from .icons import icons
 from .types import Rgb, Subject
 
 V = TypeVar("V")
+TINY, SMALL, BIG, GIANT = 0.45, 0.68, 1.35, 1.9  # what words of size make of a subject
 Habit = Literal["stands", "flies", "swims", "floats", "hangs"]
 
 
@@ -95,7 +96,7 @@ _SIZES: dict[float, str] = {
     """,
     0.62: """
         cat black-cat duck rooster chicken raccoon skunk badger otter turtle poodle baby lamp vase box
-        jack-o-lantern
+        jack-o-lantern mug
     """,
     0.72: """
         dog fox rock penguin monkey goose koala beaver eagle child girl boy treasure-chest bush campfire
@@ -110,7 +111,7 @@ _SIZES: dict[float, str] = {
         zebra throne camel two-hump-camel shelf fireplace telescope monster knight robot samurai pirate
     """,
     1.6: """
-        elephant rhinoceros hippopotamus giraffe mammoth bison shark tent lamp-post locomotive bus fire-engine
+        elephant rhinoceros hippopotamus giraffe mammoth bison shark tent neon-sign branch lamp-post locomotive bus fire-engine
         bullet-train water-buffalo tram-car delivery-truck articulated-lorry billboard banner statue-of-liberty
         hut ringed-planet planet
     """,
@@ -166,7 +167,7 @@ _HOMES: dict[str, str] = {
         woman-surfing bikini coconut beach-with-umbrella
     """,
     "forest": """
-        fox bear deer wolf owl mushroom hedgehog raccoon badger moose chipmunk evergreen-tree beaver boar
+        branch fox bear deer wolf owl mushroom hedgehog raccoon badger moose chipmunk evergreen-tree beaver boar
         person-elf man-mage woman-mage camping tent campfire
     """,
     "jungle": """
@@ -176,7 +177,7 @@ _HOMES: dict[str, str] = {
         cow pig ewe ram rooster chicken tractor barn goat horse farmer sheaf-of-rice turkey donkey windmill
     """,
     "city": """
-        automobile taxi bus motorcycle motor-scooter police-car ambulance fire-engine tram-car robot
+        neon-sign automobile taxi bus motorcycle motor-scooter police-car ambulance fire-engine tram-car robot
         delivery-truck bicycle office-building racing-car lamp-post person-superhero woman-superhero
         man-superhero police-officer billboard skateboard
     """,
@@ -190,7 +191,7 @@ _HOMES: dict[str, str] = {
         open-book teddy-bear lamp candle vase desk table shelf sofa couch-and-lamp chair bed fireplace rug
         telephone yarn desktop-computer television crystal-ball piano potted-plant
     """,
-    "kitchen": "cook cooking birthday-cake teapot hot-beverage",
+    "kitchen": "mug cook cooking birthday-cake teapot hot-beverage",
     "stage": """
         singer microphone woman-dancing man-dancing guitar drum mirror-ball saxophone trumpet violin
         performing-arts clown-face studio-microphone musical-keyboard
@@ -213,6 +214,7 @@ _GLOWS: dict[Rgb, str] = {
     """,
     (0.5, 0.95, 0.75): "flying-saucer ghost person-fairy man-fairy woman-fairy",
     (0.7, 0.55, 1.0): "crystal-ball magic-wand",
+    (1.0, 0.3, 0.66): "neon-sign",
 }
 
 
@@ -245,6 +247,19 @@ def compared(subject: Subject, other: Subject, *, larger: bool) -> Subject:
     share = (trait(other.key).size / trait(subject.key).size) ** 0.72 * other.size
     size = max(subject.size, 1.5 * share) if larger else min(subject.size, 0.6 * share)
     return replace(subject, size=min(max(size, 0.08), 6.0))
+
+
+def clear_sizes(subjects: list[Subject]) -> list[Subject]:
+    """Subjects as large as they are called: "a giant mouse" is larger than "a small elephant", and than any plain dog."""
+    out = list(subjects)
+    for a, large in enumerate(subjects):
+        for other in subjects:
+            alive = animate(large.key) and animate(other.key)
+            if large.size >= BIG and (other.size <= SMALL or (large.size >= GIANT and alive and other.size < BIG)):
+                out[a] = compared(out[a], other, larger=True)
+            elif large.size <= SMALL and alive and SMALL < other.size < BIG and large.size <= TINY:
+                out[a] = compared(out[a], other, larger=False)
+    return out
 
 
 def animate(key: str) -> bool:

@@ -68,7 +68,7 @@ RelationKind = Literal[
     "left",
     "right",
 ]
-Part = Literal["sky", "sun", "moon", "water", "ground"]
+Part = Literal["sky", "clouds", "sun", "moon", "water", "ground"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class Subject:
     swims: bool = False
     floats: bool = False
     prop: bool = False
+    texts: tuple[str, ...] = ()  # written on the copies, one each; a single one is on every copy
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Plan:
     style: Style = "default"
     subjects: tuple[Subject, ...] = ()
     relations: tuple[Relation, ...] = ()
-    text: str = ""
+    text: str = ""  # a title across the picture
     palette: tuple[Tint, ...] = ()
     washes: tuple[tuple[Part, Tint], ...] = ()  # parts of the backdrop in a colour that was asked for
     moon: bool = False
@@ -127,6 +128,11 @@ class Plan:
     extra: frozenset[str] = frozenset()
     unknown: tuple[str, ...] = ()
     denied: frozenset[str] = frozenset()  # what must not be there, as `denial` writes it
+
+    @property
+    def snowy(self) -> bool:
+        """Whether snow lies on the ground and the trees."""
+        return self.weather == "snow" or "snow" in self.extra
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def prepare(plan: Plan, width: int, height: int, length: float, seed: int, token
         actors=[_styled(actor, plan, state) for actor in actors],
         front=front,
         loose=_loose(plan, stage, width, height, seed),
-        water=None if stage.water is None else Image.fromarray(to_bytes(stage.water)),
+        water=_moving_water(stage, still),
         ripple=texture(np.random.default_rng(seed % 2**64), 256, 1.3, 3) if stage.water is not None else None,
         twinkle=_stars(back, plan),
         title=_title(plan, width, height, is_dark(stage.light)),
@@ -154,6 +154,14 @@ def _stand(last: tuple[Array, Array | None, float, float], still: list[Any], sta
         np.maximum(alpha, compose.cut_out(still, *alpha.shape)[..., 3], out=alpha)
 
 
+def _moving_water(stage: Stage, still: list[Any]) -> Any | None:
+    """Where water moves: not where something stands before it."""
+    if stage.water is None:
+        return None
+    hidden = compose.cut_out(still, *stage.water.shape)[..., 3] if still else np.float32(0)
+    return Image.fromarray(to_bytes(f32(stage.water * (1 - hidden))))
+
+
 def _front(stage: Stage, under: Array, plan: Plan, state: int) -> Plane | None:
     if stage.foreground is None:
         return None
@@ -212,7 +220,7 @@ def _stars(back: Frame, plan: Plan) -> tuple[NDArray[np.int64], Array] | None:
 
 
 def _title(plan: Plan, width: int, height: int, dark: bool) -> Any | None:
-    if not plan.text or any(lettering.carries_text(s.key) for s in plan.subjects):
+    if not plan.text:
         return None
     layer = clear(height, width)
     lettering.title(layer, plan, dark)

@@ -22,6 +22,7 @@ from .theatre import stage
 from .water import beach, sea
 from .woods import woods
 
+_WHITE = (0.93, 0.96, 1.0)
 _LAYERS_OF: dict[Part, tuple[str, ...]] = {"water": ("water",), "ground": ("land", "sand", "road")}
 Painter = Callable[[Plan, int, int, np.random.Generator], Stage]
 
@@ -51,6 +52,8 @@ def paint_stage(plan: Plan, width: int, height: int, rng: np.random.Generator, p
 
     Without `precipitation` nothing falls in the foreground: a film draws that itself, moving.
     """
+    if plan.snowy and plan.setting in ("beach", "desert"):
+        plan = replace(plan, denied=plan.denied | {"palms", "cacti"})
     weather = np.random.default_rng(int(rng.integers(1 << 62)))
     stage = PAINTERS[plan.setting](plan, width, height, rng)
     wash(stage, plan)
@@ -60,6 +63,8 @@ def paint_stage(plan: Plan, width: int, height: int, rng: np.random.Generator, p
 def wash(stage: Stage, plan: Plan) -> None:
     """Water and ground in the colours that were asked for (in place). Sky and sun were painted in theirs."""
     colors = {name: tint.rgb for part, tint in plan.washes for name in _LAYERS_OF.get(part, ())}
+    if plan.snowy and plan.setting in ("beach", "desert"):
+        colors = dict.fromkeys(_LAYERS_OF["ground"], _WHITE) | colors
     if plan.setting == "mountain" and "land" in colors:
         colors["mountains"] = colors["land"]
     if not colors:

@@ -250,7 +250,7 @@ def _road(rng: Rng, camera: Camera, sky: Sky, mood: Mood, plan: Plan) -> tuple[A
     kerb = np.exp(-(((side - ROAD - 0.02) / 0.035) ** 2))
     slab = ((np.abs(x * 2.2 % 1) < 0.045) | (np.abs(z * 1.7 % 1) < 0.06)) * np.exp(-z * 0.22)
     dash = (side < 0.05) * ((z * 0.62 % 1) < 0.5) + (np.abs(side - ROAD + 0.16) < 0.025)
-    snowy = 1.0 if plan.weather == "snow" else 0.0
+    snowy = 1.0 if plan.snowy else 0.0
     far = 1 - np.exp(-z * 0.022 * (0.5 + 2 * sky.air.murk))
     pools = np.zeros_like(x)
     if mood.lamps:
@@ -303,7 +303,7 @@ def _furniture(
     lamp = draw_prop("street-lamp", max(16, int(0.95 * h)), rng, sky.light.direction)
     kind = (
         "snowy-pine"
-        if plan.weather == "snow"
+        if plan.snowy
         else "autumn-tree"
         if "autumn" in plan.extra
         else "cherry-tree"

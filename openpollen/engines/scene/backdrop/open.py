@@ -24,7 +24,7 @@ ALPINE = Field(rgb("3a6130"), rgb("8fae52"), 0.45, 9.0, 0.22, 1.3, rgb("a3ad78")
 
 def _tree_kinds(plan: Plan, rng: Rng, sky: Sky, height: int) -> list[Array]:
     light = sky.light.direction
-    if plan.weather == "snow":
+    if plan.snowy:
         return [draw_prop("snowy-pine", height, rng, light) for _ in range(3)]
     if "autumn" in plan.extra:
         return [draw_prop("autumn-tree", height, rng, light) for _ in range(3)]
@@ -68,7 +68,7 @@ def meadow(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     camera = Camera(h, w, 0.5)
     sky = paint_sky(plan, child(rng), h, w, camera.horizon)
     far, _ = far_range(rng, camera, sky, 0.1, rgb("56735f"), 0.0, 22.0)
-    look = SNOW if plan.weather == "snow" else DRY if "autumn" in plan.extra else GRASS
+    look = SNOW if plan.snowy else DRY if "autumn" in plan.extra else GRASS
     hill = 0.5 + float(rng.uniform(-0.14, 0.14)) if "hill" in plan.extra else None
     near, skyline, land = near_land(rng, camera, sky, look, 60.0, hill)
     grown = plants_layer(camera, 0.6, "trees")
@@ -94,7 +94,7 @@ def meadow(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
         grown.rgba, near.rgba, trees, unless(plan, "trees", spots(own, camera, land, 3, 1.9, 4.2, 7, 0.1)), own, sky
     )
     foreground = None
-    if plan.weather != "snow" and "flowers" not in plan.denied:
+    if not plan.snowy and "flowers" not in plan.denied:
         _scatter_flowers(grown.rgba, child(rng), camera, land, sky, 330 if "flowers" in plan.extra else 70)
         foreground = grass_edge(child(rng), camera, sky, 0.5 if "flowers" in plan.extra else 0.22)
     stage = stage_of(sky, [far, near, grown], camera, (camera.horizon + 0.13, 0.93), skyline)
@@ -109,7 +109,7 @@ def farm(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     camera = Camera(h, w, 0.46)
     sky = paint_sky(plan, child(rng), h, w, camera.horizon)
     far, _ = far_range(rng, camera, sky, 0.07, rgb("5d7a5c"), 0.0, 24.0)
-    near, skyline, land = near_land(rng, camera, sky, SNOW if plan.weather == "snow" else GRASS, 60.0)
+    near, skyline, land = near_land(rng, camera, sky, SNOW if plan.snowy else GRASS, 60.0)
     _furrows(near.rgba, land, sky)
     grown = plants_layer(camera, 0.6, "buildings")
     own = child(rng)
@@ -138,7 +138,7 @@ def farm(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
         shadow_y = y + tall
         over(grown.rgba, part, x, shadow_y - tall)
     stage = stage_of(sky, [far, near, grown], camera, (camera.horizon + 0.2, 0.94), skyline)
-    stage.foreground = None if plan.weather == "snow" else grass_edge(child(rng), camera, sky, 0.12)
+    stage.foreground = None if plan.snowy else grass_edge(child(rng), camera, sky, 0.12)
     return stage
 
 
@@ -182,7 +182,7 @@ def mountain(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     """High peaks with snow caps over a green valley with pines."""
     camera = Camera(h, w, 0.6)
     sky = paint_sky(plan, child(rng), h, w, camera.horizon)
-    white = plan.weather == "snow"
+    white = plan.snowy
     back, _ = far_range(rng, camera, sky, 0.44, rgb("686e82"), 0.95 if white else 0.5, 20.0)
     front, _ = far_range(rng, camera, sky, 0.2, rgb("5a6a58"), 0.8 if white else 0.1, 9.0)
     near, skyline, land = near_land(rng, camera, sky, SNOW if white else ALPINE, 40.0)

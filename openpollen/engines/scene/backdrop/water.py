@@ -100,7 +100,7 @@ def sea(plan: Plan, w: int, h: int, rng: Rng) -> Stage:
     sky = paint_sky(plan, child(rng), h, w, camera.horizon)
     inland = "lake" in plan.extra or "river" in plan.extra
     tall, rock = (0.2, rgb("4c6a50")) if inland else (0.075, rgb("5c6b78"))
-    coast, _ = far_range(rng, camera, sky, tall, rock, 0.2 if plan.weather == "snow" else 0.0, 24.0)
+    coast, _ = far_range(rng, camera, sky, tall, rock, 0.2 if plan.snowy else 0.0, 24.0)
     image = sky.image.copy()
     shore = coast.rgba.copy()
     if not inland:

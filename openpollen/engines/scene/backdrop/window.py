@@ -36,7 +36,7 @@ def window_view(plan: Plan, rng: Rng, box: tuple[int, int, int, int]) -> Array:
         edge = 0.74 + 0.11 * i + 0.07 * line(rng, w, w / h, 1.5, 4)
         level = tuple(sky.light.ambient[c] + sky.light.color[c] * sky.light.strength * 0.6 for c in range(3))
         base = rgb(code)
-        if plan.weather == "snow":
+        if plan.snowy:
             base = rgb("e6eef8")
         tone_ = blend((base[0] * level[0], base[1] * level[1], base[2] * level[2]), sky.air.horizon, 0.45 - 0.3 * i)
         lay(image, tone_, smoothstep(-0.01, 0.01, gv - edge[None, :]))

@@ -17,6 +17,7 @@ from ..types import Array, Layer, Light, Plan, Rgb, Stage
 from .land import Field, Spot, dressed, near_land, plants_layer, set_out, spots, stage_of
 
 JUNGLE: Palette = (rgb("0c3320"), rgb("23773a"), rgb("9edb4e"))
+FROST: Palette = (rgb("6f8496"), rgb("a9bccb"), rgb("e3ecf4"))
 MOSS = Field(rgb("2c4522"), rgb("7c9440"), 0.3, 8.0, 0.26, 1.0, rgb("8a6a3a"), 0.4)
 LITTER = Field(rgb("5f3a1e"), rgb("c9823a"), 0.3, 8.0, 0.3, 1.0, rgb("8c7a35"), 0.35)
 WET = Field(rgb("1f4022"), rgb("5f8a3a"), 0.3, 8.0, 0.26, 1.0, rgb("4a5a28"), 0.4)
@@ -38,9 +39,9 @@ class Wood:
 
 def _wood_of(plan: Plan) -> Wood:
     if plan.setting == "jungle":
-        return Wood(JUNGLE, WET, ("fern", "fern", "bush", "fern"), rgb("d8f2b0"), vines=True)
-    if plan.weather == "snow":
-        return Wood(LEAF, SNOWY, ("rock", "bush"), rgb("e8f0fa"), conifers=True)
+        return Wood(JUNGLE, SNOWY if plan.snowy else WET, ("fern", "fern", "bush", "fern"), rgb("d8f2b0"), vines=True)
+    if plan.snowy:
+        return Wood(FROST, SNOWY, ("rock", "snowy-pine", "rock", "snowy-pine"), rgb("e8f0fa"), conifers=True)
     if "autumn" in plan.extra:
         return Wood(AUTUMN, LITTER, ("fern", "bush", "rock"), rgb("ffe2a8"))
     if "spring" in plan.extra:

@@ -22,7 +22,8 @@ from .attach import GUESSED, attached, guessed_seat, known_seat
 from .grade import GRADES, background_blurred, graded, tinted
 from .known import figures_in, meant, subjects_in
 from .pictures import WORK_PIXELS, Picture, decode, decode_mask, resized, working_size
-from .steps import CAN, Step, default_plan, scenery_of, steps_of
+from .step import Step
+from .steps import CAN, default_plan, scenery_of, steps_of
 
 _RESHAPES = frozenset({"rotate", "flip", "crop", "resize", "upscale", "zoom", "combine"})
 _RELATED = {
@@ -177,9 +178,9 @@ def _apply(step: Step, picture: Picture, others: list[Picture], mask: Array | No
     if step.kind == "style" and step.value in STYLES:
         return picture.with_rgb(restyle(picture.rgb, step.value, rng)), f"restyled as {step.value}"
     if step.kind == "time":
-        return picture.with_rgb(relight.at_time(picture.rgb, step.value, rng)), f"relit for {step.value}"
+        return picture.with_rgb(relight.at_time(picture.rgb, step.value, rng, step.denied)), f"relit for {step.value}"
     if step.kind == "weather":
-        return picture.with_rgb(relight.in_weather(picture.rgb, step.value, rng)), f"weather: {step.value}"
+        return picture.with_rgb(relight.in_weather(picture.rgb, step.value, rng, step.denied)), f"weather: {step.value}"
     if step.kind == "show":
         return picture.with_rgb(relight.with_show(picture.rgb, step.value, rng)), f"added {step.value}"
     if step.kind == "tint":
@@ -214,7 +215,7 @@ def _added(step: Step, picture: Picture, mask: Array | None, rng: Rng) -> tuple[
             picture, words = _apply(other, picture, [], mask, rng)
             told.append(words)
     if not told or default_plan(step.value).subjects:
-        picture, words = insert.add_things(picture, step.value, step.place, step.text, mask, rng)
+        picture, words = insert.add_things(picture, step.value, step.place, mask, rng)
         told.append(words)
     if step.target and mask is None:
         told.append(

@@ -9,7 +9,7 @@ import numpy as np
 from openpollen.core.errors import UnprocessableEntity
 
 from .. import compose
-from ..art import aspect, draw
+from ..art import aspect
 from ..lighting import lit
 from ..match import default_matcher
 from ..paint import clear, over
@@ -17,7 +17,7 @@ from ..placing import PLACERS, Figure, Head, aside, dress, head_of
 from ..plan import make_plan
 from ..traits import WEARABLE, trait
 from ..types import Sprite, Subject
-from .insert import light_of_picture, stage_of_picture
+from .insert import called, light_of_picture, stage_of_picture
 from .pictures import Picture
 from .salient import main_subject
 
@@ -59,8 +59,7 @@ def attached(picture: Picture, what: str, relation: str, seats: list[Seat]) -> t
     sprites: list[Sprite] = []
     for index, subject in enumerate(plan.subjects):
         for child in _children(index, subject, seats, relation, picture.size):
-            rgba = draw(subject.key, max(4, round(child.height)), subject.tint, child.copy)
-            toned = lit(rgba[:, ::-1] if child.flip else rgba, light)
+            toned = lit(compose.drawn(child, subject, max(4, round(child.height))), light)
             sprites.append(Sprite(toned, child.x, -child.y, 0.9, index, not child.carried, data={"key": subject.key}))
     rgb = picture.rgb.copy()
     compose.paint(rgb, sprites, stage_of_picture(rgb, light, ""))
@@ -69,8 +68,12 @@ def attached(picture: Picture, what: str, relation: str, seats: list[Seat]) -> t
         cover = clear(*alpha.shape)
         over(cover, compose.cut_out(sprites, *alpha.shape), 0, 0)
         alpha = np.maximum(alpha, cover[..., 3])
-    names = ", ".join(s.noun if s.count == 1 else f"{s.count} {s.noun}" for s in plan.subjects)
+    names = called(replace(plan, subjects=tuple(replace(s, noun=_counted(s)) for s in plan.subjects)))
     return Picture(np.clip(rgb, 0, 1), alpha), f"{names} ({note})" if note else names
+
+
+def _counted(subject: Subject) -> str:
+    return subject.noun if subject.count == 1 else f"{subject.count} {subject.noun}"
 
 
 def _children(index: int, subject: Subject, seats: list[Seat], relation: str, size: tuple[int, int]) -> list[Figure]:

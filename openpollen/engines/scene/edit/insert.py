@@ -67,15 +67,15 @@ def stage_of_picture(image: Array, light: Light, place: str) -> Stage:
     return Stage(image, horizon, f32([horizon * h] * w), band, None, light, ((1.0, 1.0, 1.0), 0.0))
 
 
-def add_things(picture: Picture, what: str, place: str, text: str, mask: Array | None, rng: Rng) -> tuple[Picture, str]:
-    """The picture with the named things drawn in, `text` on their board; UnprocessableEntity when none can be drawn."""
+def add_things(picture: Picture, what: str, place: str, mask: Array | None, rng: Rng) -> tuple[Picture, str]:
+    """The picture with the named things drawn in; UnprocessableEntity when none can be drawn."""
     plan, note = make_plan(what, "", default_matcher())
     if not plan.subjects:
         raise UnprocessableEntity(
             f"The scene engine has no drawing for {what.strip()[:80]!r}. Name an everyday thing, animal, plant, vehicle or food.",
             reason="cannot_draw",
         )
-    plan = replace(_anywhere(plan, place), text=text)
+    plan = _anywhere(plan, place)
     rgb = picture.rgb.copy()
     h, w = rgb.shape[:2]
     x0, y0, x1, y1 = region_of(place, w, h, mask)
@@ -93,9 +93,16 @@ def add_things(picture: Picture, what: str, place: str, text: str, mask: Array |
         cover = clear(h, w)
         over(cover, compose.cut_out(sprites, y1 - y0, x1 - x0), x0, y0)
         alpha = np.maximum(alpha, cover[..., 3])
-    names = ", ".join(s.noun for s in plan.subjects)
-    told = f"added {names} with “{text}” on it" if text else f"added {names}"
+    told = f"added {called(plan)}"
     return Picture(np.clip(rgb, 0, 1), alpha), f"{told} ({note})" if note else told
+
+
+def called(plan: Plan) -> str:
+    """What a plan adds, in words."""
+    return ", ".join(
+        f"{s.noun} with {' and '.join(f'“{text}”' for text in s.texts)} on it" if s.texts else s.noun
+        for s in plan.subjects
+    )
 
 
 def _taken(picture: Picture, region: Region) -> tuple[Layer, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .. import lettering
 from ..match import default_matcher
 from ..plan import make_plan
 from ..reading import read
 from .attach import wearable
+from .clauses import spoken
 from .known import PRONOUNS
 
 _POINTED = r"(?:the|this|that|these|those|his|her|its|their|my|your)\s+[\w' -]+?"
@@ -30,7 +30,7 @@ _RELATIONS = {
 }
 SAYS = re.compile(
     r"\b(?:that |which )?(?:says?|saying|reads?|reading|with (?:the )?(?:words?|text|title|letters|lettering))"
-    r"(?=\s*$|\s+(?:on|in|at|to)\b)",
+    r"(?=\s*$|\s+(?:on|in|at|to|and|or)\b)",
     re.M,
 )
 
@@ -45,7 +45,7 @@ class Related:
     rest: str
 
 
-def related(clause: str) -> Related | None:
+def related(clause: str, said: list[str]) -> Related | None:
     """The one thing a clause wants put to another, when it says no more than that."""
     clause = clause.strip()
     found = _PUT.match(clause) or _GIVE.match(clause) or _WEAR.match(clause)
@@ -58,7 +58,7 @@ def related(clause: str) -> Related | None:
         return None
     if worn:
         return Related(found["what"], "wear", who, f"add {found['what']}")
-    drawn = make_plan(found["what"], "", default_matcher())[0].subjects
+    drawn = make_plan(spoken(found["what"], said), "", default_matcher())[0].subjects
     if how is None or how not in _RELATIONS or not drawn:
         return None
     return Related(found["what"], _RELATIONS[how], who, f"add {found['what']}")
@@ -66,8 +66,3 @@ def related(clause: str) -> Related | None:
 
 def _names_something(who: str) -> bool:
     return any(piece.of("noun") for piece in read(who).pieces)
-
-
-def takes_text(what: str) -> bool:
-    """Whether one of the things named is a board that words can be written on."""
-    return any(lettering.carries_text(s.key) for s in make_plan(what, "", default_matcher())[0].subjects)

@@ -51,9 +51,9 @@ def horizon_of(image: Array) -> float:
     return float(np.clip(share * 1.05, 0.25, 0.75)) if share > 0.08 else 0.5
 
 
-def at_time(image: Array, time: str, rng: Rng) -> Array:
-    """The picture at another time of day."""
-    plan = Plan(prompt="", time=cast(TimeOfDay, time))
+def at_time(image: Array, time: str, rng: Rng, denied: frozenset[str] = frozenset()) -> Array:
+    """The picture at another time of day, without what is denied of its sky."""
+    plan = Plan(prompt="", time=cast(TimeOfDay, time), denied=denied)
     h, w = image.shape[:2]
     sky = sky_mask(image)
     lights = _lamps(image) if time in ("night", "dusk") else np.zeros((h, w), np.float32)
@@ -116,7 +116,7 @@ def _light_up(out: Array, lights: Array, h: int) -> None:
     np.clip(out, 0, 1, out=out)
 
 
-def in_weather(image: Array, weather: str, rng: Rng) -> Array:
+def in_weather(image: Array, weather: str, rng: Rng, denied: frozenset[str] = frozenset()) -> Array:
     """The picture in fog, snow, rain, storm or wind."""
     h, w = image.shape[:2]
     horizon = horizon_of(image)
@@ -136,7 +136,7 @@ def in_weather(image: Array, weather: str, rng: Rng) -> Array:
     plan = Plan(prompt="", setting="meadow", time="night" if dark else "day", weather=cast(Weather, weather))
     for sheet in falling(plan, rng, h, w):
         over(out, sheet.rgba)
-    if weather == "storm":
+    if weather == "storm" and "lightning" not in denied:
         bolt = lightning(child(rng), h, w, horizon)
         over(out, bolt * sky_mask(image)[..., None] if float(sky_mask(image).max()) > 0 else bolt * np.float32(0.9))
     return np.clip(out, 0, 1)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from openpollen.core.errors import UnprocessableEntity
 
-from ..fonts import letterable
+from ..denial import denial_of
 from ..lexicon import colors
 from ..match import default_matcher
 from ..plan import make_plan
-from ..reading import MAX_TEXT, quoted, read, without_quotes, words_in_quotes
+from ..reading import Piece, read
 from ..staging import could_not_letter
-from ..types import Array, Plan
-from .attach import Seat
-from .related import SAYS, related, takes_text
-from .unused import judge, leftover, means_nothing, passed_over
+from ..types import Plan
+from ..wording import SAYING, fitting
+from .clauses import additions, clauses_of, marked, spoken, unquoted
+from .phrases import by_phrase
+from .related import SAYS, related
+from .step import Step
+from .unused import judge, leftover, means_nothing
 
 MAX_TITLE = 400  # characters lettered over a picture
 CAN = (
@@ -26,28 +29,8 @@ CAN = (
 )
 
 
-@dataclass(frozen=True)
-class Step:
-    """One thing to do. `value` refines it (a style, a colour, a ratio), `amount` is its strength, `place` where."""
-
-    kind: str
-    value: str = ""
-    amount: float = 1.0
-    place: str = ""
-    relation: str = ""  # to what is called `target` in the instruction, such as "the cat"
-    target: str = ""
-    text: str = ""  # written on the thing that is added
-    seats: tuple[Seat, ...] = ()  # where the target was found
-    subjects: Array | None = field(default=None, compare=False)  # where the picture's subjects are, 0..1
-
-
-_CLAUSES = re.compile(
-    r"[.;\n!]+|,\s*(?:and\s+|then\s+)?|\b(?:and\s+)?then\b|"
-    r"\band\s+(?=(?:please\s+)?(?:also\s+)?(?:make|turn|add|put|insert|place|"
-    r"rotate|flip|mirror|crop|resize|upscale|enlarge|blur|sharpen|invert|tint|give|apply|convert|"
-    r"darken|brighten|lighten|change|set|remove|"
-    r"replace|more|less|warmer|cooler|darker|brighter|increase|decrease|reduce|write)\b)"
-)
+_OF_THE_SKY = frozenset({"stars", "moon", "sun", "lightning"})  # what relighting draws and can leave out
+_BEFORE_ADDITIONS = frozenset({"blur background", "background", "cutout"})
 _REMOVE = re.compile(r"\b(?:remove|erase|delete|get rid of|take (?:out|away)|cut out|clean up|wipe)\b")
 _REPLACE = re.compile(r"\b(?:replace|swap|substitute|exchange)\b|\bchange the background\b|\bnew background\b")
 _INTO = re.compile(
@@ -74,6 +57,7 @@ _PLACES = (
     ("back", r"\bin\s+the\s+(?:background|distance)\b"),
     ("centre", r"\b(?:in|at|on)\s+the\s+(?:centre|center|middle)\b"),
 )
+_HAS_PLACE = re.compile("|".join(pattern for _, pattern in _PLACES) + "|" + _THERE.pattern)
 _IMPERATIVE = re.compile(
     r"^(?:please |also |and |then )*(?:make|turn|change|give|let|have|add|put|draw|paint|colou?r|move|open|close|shrink|"
     r"grow|enlarge|raise|lower|set|fix|repair|show|dress|undress|cover|fill|extend|expand|outpaint)\b"
@@ -86,74 +70,6 @@ _THING = (
     r"photograph|scene|colou?rs?|thing|shot))"
 )
 
-# pattern -> step; the first group, where there is one, becomes the step's value
-_PATTERNS: tuple[tuple[str, str], ...] = (
-    (r"\bupside[- ]down\b", "rotate:180"),
-    (r"\brotat\w*\b[^,;]*?\b(-?\d{1,3})\b", "rotate"),
-    (
-        r"\b(?:rotat\w*|turn)\b.*\b(counter[- ]?clockwise|anti[- ]?clockwise|to the left|left|clockwise|to the right|right)\b",
-        "rotate",
-    ),
-    (r"\brotat\w*\b", "rotate:90"),
-    (r"\b(?:flip|mirror|reflect)\w*\b.*\bvertical\w*\b|\bvertical(?:ly)? flip\b", "flip:vertical"),
-    (r"\b(?:flip|mirror)\w*\b", "flip:horizontal"),
-    (r"\bcrop\w*\b.*?\b(square|\d{1,5}\s*[x×:]\s*\d{1,5}|portrait|landscape)\b", "crop"),
-    (r"\b(?:resiz\w*|scale|size)\b.*?\b(\d{1,5}\s*[x×]\s*\d{1,5})\b", "resize"),
-    (
-        r"\b(?:up-?scal\w*|enlarge|super[- ]?resol\w*|double|increase|higher|"
-        r"improve)\b.*?\b([2-4](?:\.\d)?)\s*(?:x|×|times)(?!\w)",
-        "upscale",
-    ),
-    (r"(?<!\w)([2-4])\s*(?:x|×|times)(?!\w)\s*(?:up-?scal\w*|larger|bigger|the (?:size|resolution))", "upscale"),
-    (r"\b(?:quadruple)\b", "upscale:4"),
-    (
-        r"\b(?:up-?scal\w*|enlarge|super[- ]?resolution|(?:higher|increase (?:the )?|improve (?:the )?|"
-        r"double (?:the )?)\s*(?:resolution|size))\b",
-        "upscale:2",
-    ),
-    (r"\bzoom\w*\s+in\b", "zoom"),
-    (
-        r"\b(?:blur\w*|defocus\w*|out of focus)\b.*\b(?:background|backdrop|behind|surroundings|edges)\b|"
-        r"\b(?:background|backdrop)\b.*\bblur\w*\b|\bbokeh\b|\bportrait mode\b|\bshallow depth of field\b",
-        "blur background",
-    ),
-    (r"\b(?:blur\w*|out of focus|softer focus)\b", "blur"),
-    (r"\b(?:sharp\w*|crisp\w*|unsharp)\b", "sharpen"),
-    (r"\b(?:de-?nois\w*|smooth\w*|remove (?:the )?(?:noise|grain))\b", "smooth"),
-    (r"\bvignette\b", "vignette"),
-    (r"\b(?:border|frame)\b", "border"),
-    (r"\b(?:invert\w*|negative)\b", "invert"),
-    (
-        r"\b(?:black[- ](?:and|&)[- ]white|gr[ea]yscale|monochrome|remove (?:the |all )?colou?rs?|b\s?&\s?w|no colou?rs?)\b",
-        "grey",
-    ),
-    (r"\b(?:warm\w*)\b", "warmer"),
-    (r"\b(?:cool|cooler|colder|cold)\b", "cooler"),
-    (r"\b(?:dark\w*|dim\w*|less bright|under-?expos\w*)\b(?!\s+(?:blue|green|red|brown|gr[ea]y|purple))", "darker"),
-    (r"\b(?:bright\w*|light(?:er|en)\w*|more exposure|less dark)\b(?!\s+(?:blue|green))", "brighter"),
-    (
-        r"\b(?:more|higher|increase\w*|add|boost\w*|stronger|raise)\b[\w ]*\bcontrast\b|\bpunch\w*\b|\bcontrasty\b",
-        "more contrast",
-    ),
-    (r"\b(?:less|lower|reduce\w*|decrease\w*|softer)\b[\w ]*\bcontrast\b|\bmatte\b|\bfaded\b", "less contrast"),
-    (
-        r"\b(?:more|increase\w*|boost\w*|higher)\b[\w ]*\b(?:saturat\w*|colou?rful|colou?rs?|vibran\w*|"
-        r"vivid)\b|\b(?:vivid|vibrant|saturated|colou?rful)\b",
-        "more colour",
-    ),
-    (
-        r"\b(?:less|reduce\w*|decrease\w*|lower)\b[\w ]*\b(?:saturat\w*|colou?rful|colou?rs?|"
-        r"vibran\w*)\b|\bdesaturat\w*\b|\bmuted\b",
-        "less colour",
-    ),
-    (r"\b(?:grain|grainy|film grain)\b", "grain"),
-    (r"\b(?:glow\w*|bloom|dreamy)\b", "glow"),
-    (r"\bpixelat\w*\b", "style:pixel"),
-    (r"\blow[- ]?poly\b", "style:stained-glass"),
-    (r"\bgolden hour\b|\bgolden light\b", "time:sunset"),
-    (r"\b(?:transparent background|cut out the background)\b", "cutout"),
-)
-_PATTERNS_COMPILED = tuple((re.compile(pattern), step) for pattern, step in _PATTERNS)
 _COMBINE = re.compile(
     r"\b(?:collage|side[- ]by[- ]side|next to each other|combine|merge|join|grid|stack|montage|"
     r"together|diptych|above each other|before and after)\b"
@@ -171,45 +87,72 @@ def steps_of(prompt: str, images: int, masked: bool = False) -> tuple[list[Step]
     """
     if not prompt.strip():
         raise UnprocessableEntity(f"The instruction is empty. {CAN}", reason="nothing_to_do")
-    prompt = quoted(prompt)
-    said = " ".join(" ".join(words_in_quotes(prompt)).split())
-    texts = bool(said)
-    bare = without_quotes(prompt, " ").lower()
-    bare = SAYS.sub(" ", bare) if texts else bare
-    steps = _combining(bare) if images > 1 else []
-    joins = bool(steps)
-    bare = _COMBINE.sub(" ", bare) if joins else bare
+    clauses, said = clauses_of(prompt)
+    joining = _combining(" ; ".join(unquoted(c.text) for c in clauses)) if images > 1 else []
+    steps, told, unclear = list(joining), list[str](), list[str]()
+    for clause in clauses:
+        text = _COMBINE.sub(" ", clause.text) if joining else clause.text
+        found, notes, wish = _read_clause(text.strip(), said, bool(joining), masked)
+        steps += found
+        told += notes
+        unclear += [wish] if wish else []
+    denied = [what for clause in clauses for what in clause.denied]
+    without = [what for clause in clauses for what in clause.without]
+    if denied or without:
+        steps, notes = denying(steps, denied, without)
+        told += notes
+    if not steps or any(_IMPERATIVE.search(wish) for wish in unclear):
+        raise _why_not(prompt, unclear, denied + without, said)
+    first = [step for step in steps if step.kind in _BEFORE_ADDITIONS]
+    if first and any(step.kind == "add" for step in steps):  # the background is what is there before anything is added
+        steps = first + [step for step in steps if step not in first]
+    steps.sort(key=lambda step: step.kind == "text")  # last, so that no change of light makes the letters dim
+    return steps, told + [f"not used: {wish}" for wish in unclear]
+
+
+def _why_not(prompt: str, unclear: list[str], denied: list[str], said: list[str]) -> UnprocessableEntity:
+    if denied and not unclear:
+        only = ", ".join(f"“{spoken(what, said)}”" for what in denied[:4])
+        return UnprocessableEntity(
+            f"The instruction tells only what is not wanted ({only}), and that is not done; say what to change as well. {CAN}",
+            reason="only_denied",
+        )
+    wish = "; ".join(spoken(text, said) for text in unclear) or prompt.strip()[:200]
+    return UnprocessableEntity(
+        f"The scene engine does not know how to do this to a picture: {wish!r}. {CAN}", reason="cannot_edit"
+    )
+
+
+def _read_clause(text: str, said: list[str], joins: bool, masked: bool) -> tuple[list[Step], list[str], str]:
+    """The steps of one clause, what to tell of its other words, and the clause itself when it is not understood."""
     told: list[str] = []
-    unclear: list[str] = []
-    for clause in (c.strip() for c in _CLAUSES.split(bare)):
-        found, rest = _clause_steps(clause) if len(clause) > 1 else ([], "")
+    steps: list[Step] = []
+    lettered: set[int] = set()
+    for part in additions(text, _HAS_PLACE) or [text]:
+        found, rest = _clause_steps(part, said) if len(part) > 1 else ([], "")
         # "put them side by side": with images to join, "put" is no wish for a drawing
         found = [s for s in found if s.kind != "add"] if joins else found
+        lettered |= set(marked(part)) if any(s.kind == "add" for s in found) else set()
+        written = [said[n] for n in marked(part) if n not in lettered]
+        bare = " ".join(SAYS.sub(" ", unquoted(part)).split()) if marked(part) else part
+        if found or joins or (written and not _RESHAPED.search(bare)):
+            told += _told(bare, SAYS.sub(" ", unquoted(rest)) if marked(rest) else rest, found, joins, masked)
+        elif not means_nothing(bare):
+            return steps, told, bare
+        for step in found:
+            over_it = default_plan(step.value).text if step.kind == "add" else ""
+            written += [over_it] if over_it else []
+        if written:
+            words, lost = _words(" ".join(written), MAX_TITLE)
+            told += lost
+            found = [*found, Step("text", words, place=_place(bare))]
         steps += found
-        if found or joins or (texts and not _RESHAPED.search(clause)):
-            told += _told(clause, rest, found, joins, masked)
-        elif not means_nothing(clause):
-            unclear.append(clause)
-    signs = [i for i, step in enumerate(steps) if step.kind == "add" and takes_text(step.value)]
-    words, lost = _words(said, MAX_TEXT if signs else MAX_TITLE)
-    told += lost
-    if words and signs:
-        steps[signs[0]] = replace(steps[signs[0]], text=words)
-    elif words:
-        place = next((s.place for s in steps if s.place), "") or _place(bare)
-        steps.append(Step("text", words, place=place))
-    if not steps or any(_IMPERATIVE.search(clause) for clause in unclear):
-        raise UnprocessableEntity(
-            f"The scene engine does not know how to do this to a picture: {'; '.join(unclear) or prompt.strip()[:200]!r}. {CAN}",
-            reason="cannot_edit",
-        )
-    return steps, told + [f"not used: {clause}" for clause in unclear]
+    return steps, told, ""
 
 
 def _words(said: str, most: int) -> tuple[str, list[str]]:
     """What of the words in quotes is lettered, and what to tell of the rest."""
-    words, lost = letterable(said[:most])
-    lost += [said[most:]] if len(said) > most else []
+    words, lost = fitting(said, most)
     if said and not words:
         raise UnprocessableEntity(
             f"The scene engine has no letters for {said[:60]!r}. Its fonts have Latin, Greek, Cyrillic, Arabic, Hebrew, "
@@ -228,7 +171,8 @@ def _told(clause: str, rest: str, found: list[Step], joins: bool, masked: bool) 
         if step.kind in ("add", "background"):
             plan = default_plan(step.value)
             used |= {other.value for other in scenery_of(step.value)} | set(plan.unknown)
-            used |= {s.noun for s in plan.subjects} if step.kind == "add" else {plan.setting, plan.time, plan.weather}
+            drawn = SAYING.union(*(s.noun.split() for s in plan.subjects))
+            used |= drawn if step.kind == "add" else {plan.setting, plan.time, plan.weather}
     if kinds & {"add", "text"}:
         for _, pattern in _PLACES:
             rest = re.sub(pattern, " ", rest)
@@ -246,19 +190,19 @@ def _combining(bare: str) -> list[Step]:
     return []
 
 
-def _clause_steps(clause: str) -> tuple[list[Step], str]:
+def _clause_steps(clause: str, said: list[str]) -> tuple[list[Step], str]:
     """The steps of one clause, and the clause without the commands that became steps."""
     amount = 0.5 if _SLIGHT.search(clause) else 1.6 if _STRONG.search(clause) else 1.0
-    to = related(clause)
+    to = related(clause, said)
     if to is not None:
-        return [Step("add", to.what, relation=to.relation, target=to.who)], to.rest
-    found, rest = _by_pattern(clause, amount)
+        return [Step("add", spoken(to.what, said), relation=to.relation, target=to.who)], to.rest
+    found, rest = by_phrase(clause, amount)
     if any(step.kind in ("cutout", "smooth", "grey") for step in found):
         return found, rest
     _refuse(clause)
     added = _ADD.search(rest)
     if added and (not found or default_plan(added["what"]).subjects):
-        things = _adding(added["what"].strip())
+        things = [replace(s, value=spoken(s.value, said)) for s in _adding(added["what"].strip())]
         if things:
             return [*found, *(s for s in scenery_of(clause) if s.kind in ("style", "time")), *things], rest
         if not found:
@@ -271,27 +215,6 @@ def _clause_steps(clause: str) -> tuple[list[Step], str]:
     if any(s.kind == "style" for s in scenery):  # "dark oil painting" is one wish, not two
         return [*(s for s in found if s.kind in ("rotate", "flip", "upscale", "crop", "resize")), *scenery], rest
     return found + [s for s in scenery if (s.kind, s.value) not in known], rest
-
-
-def _by_pattern(clause: str, amount: float) -> tuple[list[Step], str]:
-    """The steps that fixed phrases name, and the clause without these phrases."""
-    found: list[Step] = []
-    rest = clause
-    for pattern, step in _PATTERNS_COMPILED:
-        match = pattern.search(rest)
-        if not match or (
-            step.startswith(("darker", "brighter"))
-            and re.search(r"\b(?:dark|bright|light) ?(?:forest|room|sky)\b", rest)
-        ):
-            continue
-        kind, _, value = step.partition(":")
-        if not value and match.groups():
-            value = match[1].replace(" ", "").replace("×", "x")
-        if kind == "border":
-            value = next((name for name in colors() if re.search(rf"\b{name}\b", clause)), "white")
-        found.append(Step(kind, value, amount))
-        rest = rest[: match.start()] + f" {passed_over(pattern, match[0])} " + rest[match.end() :]
-    return found, rest
 
 
 def _refuse(clause: str) -> None:
@@ -330,7 +253,7 @@ def _place(text: str) -> str:
 
 
 def _adding(what: str) -> list[Step]:
-    if _TEXT.search(what):
+    if _TEXT.search(SAYS.sub(" ", unquoted(what))) or not unquoted(what).strip():
         return []
     parts = re.split(r"\band\b|,", what) if len([1 for _, p in _PLACES if re.search(p, what)]) > 1 else [what]
     out: list[Step] = []
@@ -380,6 +303,23 @@ def scenery_of(clause: str) -> list[Step]:
     if "time" in first and first.get("show") and first["show"].value == "stars":
         del first["show"]
     return list(first.values())
+
+
+def denying(steps: list[Step], denied: list[str], without: list[str]) -> tuple[list[Step], list[str]]:
+    """The steps with what they are to leave out of what they draw, and what to tell of what is none of theirs."""
+    gone = frozenset[str]().union(*(denial_of(piece, None) for piece in _pieces_of(denied + without)))
+    drawn = _OF_THE_SKY if any(s.kind in ("time", "weather", "show") for s in steps) else frozenset[str]()
+    idle = [p.text for p in _pieces_of(without) if _is_thing(p) and not denial_of(p, None) & drawn]
+    told = ["nothing was taken out of the picture: " + ", ".join(dict.fromkeys(idle))] if idle else []
+    return [replace(step, denied=gone) for step in steps], told
+
+
+def _pieces_of(phrases: list[str]) -> list[Piece]:
+    return [piece for phrase in phrases for piece in read(phrase).pieces if not means_nothing(piece.text)]
+
+
+def _is_thing(piece: Piece) -> bool:
+    return piece.kind == "unknown" or any(piece.of(kind) for kind in ("noun", "extra", "expansion"))
 
 
 SHOWS = frozenset(
