@@ -81,6 +81,8 @@ _SWEEP_SECONDS = 60.0
 #: What the bell calls when another worker recalls leases or gave some back.
 _LEDGER = "ledger"
 _FILM_MAX = 512 * 1024 * 1024
+#: What a chat's pictures and files may be.
+_READABLE = ("image/", "application/pdf")
 
 
 def read_configuration(
@@ -168,6 +170,7 @@ class Worker:
                 self.refills,
                 self.tiers,
                 self._fetch,
+                self._bring,
                 settings,
             )
         )
@@ -290,6 +293,12 @@ class Worker:
 
     def _registry(self) -> Registry:
         return self.pipeline.registry
+
+    async def _bring(self, address: str) -> Asset:
+        settings = self.settings.generation
+        return await self._guard.fetch_public(
+            address, max_bytes=settings.fetch_max_bytes, timeout=settings.fetch_timeout_s, accept=_READABLE
+        )
 
     async def _fetch(self, address: str, base_url: str) -> Asset:
         return await self._guard.fetch_result(address, base_url, max_bytes=_FILM_MAX)

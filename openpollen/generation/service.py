@@ -43,6 +43,7 @@ from openpollen.generation import measure
 from openpollen.generation.admit import Admission, Attempt, admit
 from openpollen.generation.call import Call, Heard, Made, Result
 from openpollen.generation.health import Health
+from openpollen.generation.inline import Bring, inlined
 from openpollen.generation.measure import measured
 from openpollen.generation.order import Order
 from openpollen.generation.remote import begin, finish, upload
@@ -86,6 +87,7 @@ class Pipeline:
         refills: Refills,
         tiers: Tiers,
         fetch: Fetch,
+        bring: Bring,
         settings: Settings,
     ) -> None:
         self.registry = registry
@@ -96,6 +98,7 @@ class Pipeline:
         self._refills = refills
         self._tiers = tiers
         self._fetch = fetch
+        self._bring = bring
         self._settings = settings
         self.health = Health()
         self._tasks: set[asyncio.Future[None]] = set()
@@ -266,9 +269,8 @@ class Pipeline:
             case ChatRequest() as request if admission.local and is_spoken(request):
                 made = await converse(self.upstream, adapter, route, provider, request)
             case ChatRequest() as request:
-                made = await self.upstream.call(
-                    adapter.encode_chat(request, route, provider), provider, adapter.decode_chat, heard
-                )
+                out = adapter.encode_chat(await self.readable(request, adapter), route, provider)
+                made = await self.upstream.call(out, provider, adapter.decode_chat, heard)
             case ImageRequest() as request:
                 uploaded = await upload(self.upstream, attempt, request)
                 out = adapter.encode_image(request, route, provider, uploaded)
@@ -301,6 +303,10 @@ class Pipeline:
         result = Result(made, usage, route, provider, name, revised_prompt=revised)
         call.headers.update(attempt.told)
         return result
+
+    async def readable(self, request: ChatRequest, adapter: Adapter) -> ChatRequest:
+        """The chat with its pictures and files as this wire takes them. Raises BadRequest."""
+        return await inlined(request, self._bring) if adapter.inline else request
 
     async def _media(self, attempt: Attempt, answer: Media | JobState, heard: Heard, wanted: str) -> Media:
         """The bytes of an answer, waited for where the provider has only begun them."""

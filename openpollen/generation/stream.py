@@ -258,7 +258,8 @@ async def _open(pipeline: Pipeline, call: Call, attempt: Attempt, heard: Heard) 
     request = call.request
     assert isinstance(request, ChatRequest)
     adapter, provider = attempt.adapter, attempt.provider
-    response = await pipeline.upstream.open(adapter.encode_chat(request, attempt.route, provider), provider, heard)
+    out = adapter.encode_chat(await pipeline.readable(request, adapter), attempt.route, provider)
+    response = await pipeline.upstream.open(out, provider, heard)
     decoder = adapter.chat_frames(attempt.route)
     pieces = pipeline.upstream.pieces(response, provider)
     frames: list[ChatFrame] = []
