@@ -11,7 +11,7 @@ from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
 from openpollen.catalog.registry import Registry
 from openpollen.core.errors import NotFound
-from openpollen.core.model import Kind, Model
+from openpollen.core.model import Kind, Model, Route
 from openpollen.generation.service import Pipeline
 from openpollen.generation.status import waiting_engines
 
@@ -53,6 +53,24 @@ class ModelsApi:
         """GET /embeddings/models: none yet, said as an empty list."""
         await self._authentication.optional(exchange)
         await exchange.json(200, [])
+
+    async def status(self, exchange: Exchange) -> None:
+        """GET /v1/models/status: how the routes of each model do, as the worker that answers has seen it."""
+        models = await self._visible(exchange, ("text", "image", "video", "audio"))
+        data = [{"id": model.name, "routes": [self._route(route) for route in model.routes]} for model in models]
+        await exchange.json(200, {"object": "list", "data": data})
+
+    def _route(self, route: Route) -> dict[str, Any]:
+        provider = self._registry.providers[route.provider]
+        seen: dict[str, Any] = {"provider": provider.name, "model": route.model, "live": provider.live}
+        if provider.live and (circuit := self._pipeline.health.seen(route)) is not None:
+            seen |= {
+                "state": self._pipeline.health.state(route),
+                "calls": circuit.calls,
+                "failing": round(circuit.faults, 3),
+                "latency_ms": round(circuit.latency * 1000),
+            }
+        return seen
 
     @property
     def _registry(self) -> Registry:

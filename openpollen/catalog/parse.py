@@ -212,6 +212,8 @@ def _route(table: Table, where: str, problems: list[str]) -> Route:
         operation=reader.take("operation", str, ""),
         substitute=reader.take("substitute", bool, False),
         params=reader.take("params", frozenset[str], frozenset()),
+        concurrent=reader.take("concurrent", Positive | None, None),
+        per_minute=reader.take("per_minute", Positive | None, None),
     )
     parse_rates(reader.raw("price"), f"{where} [[models.routes]] price", problems)
     for key in ("provider", "model"):

@@ -101,13 +101,16 @@ class Limits(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """One way to serve a model: a provider and the name that the model has there. ``substitute`` marks another model."""
+    """One way to serve a model: a provider and the name that the model has there. ``substitute`` marks another model.
+    ``concurrent`` and ``per_minute`` are the most calls that a worker process makes there at once and in a minute."""
 
     provider: str
     model: str
     operation: str = ""
     substitute: bool = False
     params: frozenset[str] = frozenset()
+    concurrent: int | None = None
+    per_minute: int | None = None
 
 
 class Model(Struct, frozen=True):

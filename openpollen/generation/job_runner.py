@@ -172,7 +172,7 @@ class Runner:
         job: _Job | None = None
         try:
             held = await self._pipeline.hold(call, admission, durable=True)
-            attempt, state = await self._pipeline.first(call, admission, partial(self._submit, call))
+            attempt, state = await self._pipeline.routing.first(call, admission, partial(self._submit, call))
             call.headers.update(attempt.told)
             row = structs.replace(row, provider=attempt.provider.name, upstream_id=state.id)
             work = structs.replace(work, ticket=held.ticket, route=attempt.route)

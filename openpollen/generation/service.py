@@ -31,7 +31,6 @@ from openpollen.core.chat import ChatRequest
 from openpollen.core.errors import (
     BadGateway,
     BadRequest,
-    GatewayError,
     InternalError,
     PaymentRequired,
     UnprocessableEntity,
@@ -47,6 +46,7 @@ from openpollen.generation.inline import Bring, inlined
 from openpollen.generation.measure import measured
 from openpollen.generation.order import Order
 from openpollen.generation.remote import begin, finish, upload
+from openpollen.generation.routing import Routing
 from openpollen.generation.upstream import Upstream
 from openpollen.generation.voice import converse, is_spoken
 from openpollen.ledger import pricing
@@ -54,7 +54,7 @@ from openpollen.ledger.entries import Hold, HoldRequest, Markup
 from openpollen.ledger.wallet import Wallet
 from openpollen.media.sniff import sniff
 from openpollen.providers.adapter import Adapter
-from openpollen.providers.failures import LOCAL, Failure, unreadable
+from openpollen.providers.failures import LOCAL, unreadable
 from openpollen.settings import Settings
 from openpollen.usage.record import Paid
 
@@ -100,7 +100,9 @@ class Pipeline:
         self._fetch = fetch
         self._bring = bring
         self._settings = settings
-        self.health = Health()
+        generation = settings.generation
+        self.health = Health(generation.rest_after, generation.rest_s, generation.longest_rest_s)
+        self.routing = Routing(self.health, self._vain)
         self._tasks: set[asyncio.Future[None]] = set()
         self.strict = settings.ledger.durability in ("strict", "intent")
         self.job_seconds = settings.generation.job_timeout_s
@@ -218,7 +220,7 @@ class Pipeline:
         """Holds, makes, settles. Raises GatewayError; nothing is charged then. ``check`` may refuse what was made."""
         held = await self.hold(call, admission)
         try:
-            result = await self.first(call, admission, partial(self._make, call, admission))
+            result = await self.routing.first(call, admission, partial(self._make, call, admission))
             await self._checked(call, admission, result, check)
         except BaseException:
             self.release(held)
@@ -234,28 +236,6 @@ class Pipeline:
         except BaseException:
             self.book(Order.of(call, admission), result.provider.name, result.usage)
             raise
-
-    async def first(self, call: Call, admission: Admission, make: Callable[[Attempt, Heard], Awaitable[T]]) -> T:
-        """The first route's result, of the next one only where the failure allows it. What a provider answered in vain is
-        booked."""
-        last: GatewayError = InternalError("There was no route to try.")
-        for attempt in admission.attempts:
-            heard = Heard()
-            try:
-                return await make(attempt, heard)
-            except Failure as failure:
-                if failure.error.spent:
-                    self._vain(call, admission, attempt, heard)
-                last = failure.error
-                if attempt.provider.name != LOCAL or last.status >= 429:  # else it is the engine's word on the request
-                    log.warning("%s failed: %s", attempt.provider.name, last.message)
-                    self.health.failed(attempt.provider.name, attempt.route.model, last.message)
-                if not failure.retryable:
-                    break
-            except BaseException:
-                self._vain(call, admission, attempt, heard)
-                raise
-        raise last
 
     def _vain(self, call: Call, admission: Admission, attempt: Attempt, heard: Heard) -> None:
         if heard.parts is not None:

@@ -81,7 +81,7 @@ class ChatStream:
         """Holds the money and brings the first frame. Raises GatewayError; nothing is charged then."""
         held = await pipeline.hold(call, admission)
         try:
-            opened = await pipeline.first(call, admission, partial(_open, pipeline, call))
+            opened = await pipeline.routing.first(call, admission, partial(_open, pipeline, call), stays=True)
         except BaseException:
             pipeline.release(held)
             raise
@@ -180,6 +180,7 @@ class ChatStream:
         if self._result is not None:
             return self._result
         usage, opened = self._measured(), self._opened
+        self._pipeline.routing.leave(opened.attempt)
         made = ChatAnswer(b"", usage, self._model or None)
         result = self._result = Result(made, usage, opened.attempt.route, opened.attempt.provider, self.served_by)
         if partial and not self._said and self._usage is None:

@@ -89,6 +89,9 @@ class Generation(Struct, frozen=True):
     safety_model: Annotated[
         str, "Chat model that judges content for `safe=true`, such as qwen-safety; empty answers such calls with 503."
     ] = ""
+    rest_after: Annotated[Count, "Failures in a row after which a provider's route rests; 0 never rests one."] = 5
+    rest_s: Annotated[Seconds, "Seconds that such a route rests first; each failed probe doubles them."] = 2
+    longest_rest_s: Annotated[Seconds, "Longest rest of a route in seconds."] = 60
     default_max_output_tokens: Annotated[Positive, "Longest answer of a model whose own maximum is unknown."] = 16_384
 
 
