@@ -60,6 +60,8 @@ _CREDIT = (
     "quota_exceeded", "billing", "arrear", "accountoverdue", "credit_balance", "payment_required",
 )  # fmt: skip
 _CREDIT_EXACT = frozenset({"1113", "1008"})
+#: Said by a host whose codes do not tell an empty account from an invalid request.
+_CREDIT_WORDS = "credit balance is too low"
 _CREDENTIAL = ("invalid_api_key", "invalidapikey", "authentication", "permission_denied", "unauthorized")
 _OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full")
 _INVALID = frozenset({400, 413, 415, 422})
@@ -111,7 +113,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         reason = next((code for code in words.codes[:1] if code != kind.code.lower()), None)
         told = kind(shown, reason=reason, details={"provider": LOCAL}, retry_after=retry_after(headers))
         return Failure(told, retryable=status in (429, 503))
-    if words.has(_CREDIT, _CREDIT_EXACT) or status == 402:
+    if words.has(_CREDIT, _CREDIT_EXACT) or status == 402 or _CREDIT_WORDS in words.message:
         return _ours("has no credit left with it", "provider_credit", "top up the account there", provider, details)
     if words.has(_CREDENTIAL) or status in (401, 403):
         hint = f"check {provider.key_env or 'its key'} and what the key may do there"
