@@ -62,7 +62,14 @@ _CREDIT = (
 _CREDIT_EXACT = frozenset({"1113", "1008"})
 #: Said by a host whose codes do not tell an empty account from an invalid request.
 _CREDIT_WORDS = "credit balance is too low"
-_CREDENTIAL = ("invalid_api_key", "invalidapikey", "authentication", "permission_denied", "unauthorized")
+_CREDENTIAL = (
+    "invalid_api_key",
+    "api_key_invalid",
+    "invalidapikey",
+    "authentication",
+    "permission_denied",
+    "unauthorized",
+)
 _OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full")
 _INVALID = frozenset({400, 413, 415, 422})
 #: Codes by which a frame decoder says that what came is no whole stream; the provider reported no error of its own.
@@ -153,6 +160,13 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
     return Failure(error, retryable=True)
 
 
+def refused(why: str, provider: Provider) -> Failure:
+    """Content that the provider would not take or give, said in its own words within a good answer."""
+    details = {"provider": provider.name}
+    message = f"The provider refused this content: {why}"
+    return Failure(UnprocessableEntity(message, reason="content_policy_violation", details=details), retryable=False)
+
+
 def unreadable(what: str, provider: Provider) -> Failure:
     """A 2xx answer that is none: ``what`` names what came instead."""
     error = BadGateway(
@@ -210,6 +224,7 @@ def read_words(body: bytes) -> Words:
     inner = _object(found)
     codes = [inner.get(name) for name in ("code", "type", "status", "status_code", "reason")]
     codes.append(_object(inner.get("innererror")).get("code"))
+    codes += [_object(detail).get("reason") for detail in _array(inner.get("details"))]
     message = inner.get("message") or inner.get("status_msg") or inner.get("msg") or ""
     param = inner.get("param")
     return Words(str(message), _codes(codes), param if isinstance(param, str) else None)
