@@ -40,6 +40,7 @@ _FLAG = re.compile(
 _STATES: Mapping[str, Literal["queued", "running", "done"]] = {
     "queued": "queued", "running": "running", "succeeded": "done",
 }  # fmt: skip
+_ENDS = {"failed": "the task failed", "cancelled": "the task was cancelled", "expired": "the task has expired"}
 _PICTURE = frozenset({"prompt", "width", "height", "size", "seed"})
 _FILM = frozenset(
     {"prompt", "seconds", "duration", "width", "height", "size", "aspect_ratio", "resolution", "seed", "image", "audio"}
@@ -159,8 +160,8 @@ class Ark(BaseAdapter):
     def decode_job(self, status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
         """The state; a film's address lives for 24 hours. Tasks that failed are not billed."""
         task = read(_Task, status, headers, body, provider)
-        if task.status in ("failed", "cancelled", "expired"):
-            return failed(task.id, task.error, f"the task was {task.status}", provider)
+        if task.status in _ENDS:
+            return failed(task.id, task.error, _ENDS[task.status], provider)
         state = _STATES.get(task.status or "")
         if state is None:
             raise unreadable("a job in a state that is not known", provider)
