@@ -51,6 +51,7 @@ _MAX_RETRY_AFTER = 3600
 _REFUSED = (
     "content_policy", "content_filter", "contentfilter", "moderation", "responsibleaipolicyviolation",
     "datainspectionfailed", "data_inspection_failed", "sensitivecontent", "safety_violation", "image_safety",
+    "riskdetection", "contentsecurity", "ipinfringement",
 )  # fmt: skip
 _REFUSED_EXACT = frozenset({"1301", "1026", "1027", "safety"})
 #: Arguments of ``Words.has`` that recognise a refusal of content.
@@ -59,18 +60,17 @@ _CREDIT = (
     "insufficient_quota", "insufficient_balance", "insufficient_funds", "insufficient_credit", "exceeded_current_quota",
     "quota_exceeded", "billing", "arrear", "accountoverdue", "credit_balance", "payment_required",
 )  # fmt: skip
-_CREDIT_EXACT = frozenset({"1113", "1008"})
-#: Said by a host whose codes do not tell an empty account from an invalid request.
-_CREDIT_WORDS = "credit balance is too low"
+_CREDIT_EXACT = frozenset({"1113", "1008", "quotaexceeded", "setlimitexceeded", "allocationquota.freetieronly"})
 _CREDENTIAL = (
-    "invalid_api_key",
-    "api_key_invalid",
-    "invalidapikey",
-    "authentication",
-    "permission_denied",
-    "unauthorized",
-)
+    "invalid_api_key", "api_key_invalid", "invalidapikey", "authentication", "permission_denied", "unauthorized",
+)  # fmt: skip
 _OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full")
+#: Words of messages, in lower case, for hosts whose codes do not tell: xAI has 400 or 403 for all of these.
+_REFUSED_WORDS = ("rejected by content moderation", "content violates usage guidelines")
+_CREDIT_WORDS = (
+    "credit balance is too low", "used all available credits", "doesn't have any credits", "monthly spending limit",
+)  # fmt: skip
+_CREDENTIAL_WORDS = ("incorrect api key provided",)
 _INVALID = frozenset({400, 413, 415, 422})
 #: Codes by which a frame decoder says that what came is no whole stream; the provider reported no error of its own.
 _NO_STREAM = frozenset({"stream_cut", "stream_invalid", "stream_expected"})
@@ -104,25 +104,42 @@ class Words(Struct, frozen=True):
     def has(self, parts: tuple[str, ...], exact: frozenset[str] = frozenset()) -> bool:
         return any(code in exact or any(part in code for part in parts) for code in self.codes)
 
+    def says(self, phrases: tuple[str, ...]) -> bool:
+        """Whether the message begins with, or soon comes to, one of these; further on it may quote the caller."""
+        start = self.message[:160].lower()
+        return any(phrase in start for phrase in phrases)
+
+
+def refused(words: Words) -> bool:
+    """Whether a provider refused the content."""
+    return words.has(*REFUSED) or words.says(_REFUSED_WORDS)
+
+
+def refusal(why: str, provider: Provider, status: int = 200) -> Failure:
+    """Content that a provider refused. ``why`` has passed ``scrub``."""
+    error = UnprocessableEntity(
+        f"The provider refused this content: {why or 'no reason given'}",
+        reason="content_policy_violation",
+        details={"provider": provider.name, "upstreamStatus": status},
+    )
+    return Failure(error, retryable=False)
+
 
 def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Failure:
     """The failure that an answer means, by the table above. ``status`` 200 is an error inside a stream or a body."""
     words = read_words(body)
     shown = scrub(words.message, [provider.key] if provider.key else []).strip()[:_WORDS_LIMIT]
     details: dict[str, Any] = {"provider": provider.name, "upstreamStatus": status}
-    if words.has(*REFUSED):
-        message = f"The provider refused this content: {shown or 'no reason given'}"
-        return Failure(
-            UnprocessableEntity(message, reason="content_policy_violation", details=details), retryable=False
-        )
+    if refused(words):
+        return refusal(shown, provider, status)
     if provider.name == LOCAL and shown and status in _LOCAL_ERRORS:
         kind = _LOCAL_ERRORS[status]
         reason = next((code for code in words.codes[:1] if code != kind.code.lower()), None)
         told = kind(shown, reason=reason, details={"provider": LOCAL}, retry_after=retry_after(headers))
         return Failure(told, retryable=status in (429, 503))
-    if words.has(_CREDIT, _CREDIT_EXACT) or status == 402 or _CREDIT_WORDS in words.message:
+    if words.has(_CREDIT, _CREDIT_EXACT) or words.says(_CREDIT_WORDS) or status == 402:
         return _ours("has no credit left with it", "provider_credit", "top up the account there", provider, details)
-    if words.has(_CREDENTIAL) or status in (401, 403):
+    if words.has(_CREDENTIAL) or words.says(_CREDENTIAL_WORDS) or status in (401, 403):
         hint = f"check {provider.key_env or 'its key'} and what the key may do there"
         return _ours("was refused access by it", "provider_credential", hint, provider, details)
     if words.has(_OVERLOADED) or status in (503, 529):
@@ -158,13 +175,6 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         f"The provider {provider.name} failed. Try again in a moment.", reason="upstream_error", details=details
     )
     return Failure(error, retryable=True)
-
-
-def refused(why: str, provider: Provider) -> Failure:
-    """Content that the provider would not take or give, said in its own words within a good answer."""
-    details = {"provider": provider.name}
-    message = f"The provider refused this content: {why}"
-    return Failure(UnprocessableEntity(message, reason="content_policy_violation", details=details), retryable=False)
 
 
 def unreadable(what: str, provider: Provider) -> Failure:

@@ -17,7 +17,7 @@ from openpollen.outbound.sse import SseParser
 from openpollen.providers.adapter import UNSNIFFED, Headers
 from openpollen.providers.completion import Chunks, Message, whole
 from openpollen.providers.conversation import ToolCall
-from openpollen.providers.failures import from_answer, refused, unreadable
+from openpollen.providers.failures import from_answer, refusal, unreadable
 
 _FINISH = {"STOP": "stop", "MAX_TOKENS": "length"}
 _BLOCKED = frozenset({
@@ -174,7 +174,7 @@ def decode_image(status: int, headers: Headers, body: bytes, provider: Provider)
     if not pictures:
         finish = answer.candidate.finish_reason or ""
         if finish in _BLOCKED:
-            raise refused(finish, provider)
+            raise refusal(finish, provider)
         raise unreadable("an answer without a picture", provider)
     assets = tuple(Asset(_bytes(picture, provider), UNSNIFFED) for picture in pictures)
     usage = usage_of(answer.usage_metadata, 0)
@@ -282,7 +282,7 @@ def _read(status: int, headers: Headers, body: bytes, provider: Provider) -> _An
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise unreadable("an answer that cannot be read", provider) from None
     if answer.blocked:
-        raise refused(answer.blocked, provider)
+        raise refusal(answer.blocked, provider)
     if not answer.candidates:
         raise unreadable("an answer without candidates", provider)
     return answer

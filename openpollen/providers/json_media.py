@@ -17,7 +17,7 @@ from openpollen.outbound.message import Outgoing
 from openpollen.outbound.scrub import scrub
 from openpollen.providers.adapter import UNSNIFFED
 from openpollen.providers.credential import Header, credential
-from openpollen.providers.failures import REFUSED, Words, from_answer, read_words, unreadable
+from openpollen.providers.failures import Words, from_answer, read_words, refused, unreadable
 
 _JSON = "application/json"
 _Shape = TypeVar("_Shape", bound=Struct)
@@ -88,7 +88,7 @@ def failed(job: str, error: JobError | None, otherwise: str, provider: Provider)
     error = error or JobError()
     words = Words(error.message or otherwise, ((error.code or "").lower(),))
     shown = scrub(words.message, [provider.key] if provider.key else [])
-    return JobState(job, "failed", error=shown, refused=words.has(*REFUSED))
+    return JobState(job, "failed", error=shown, refused=refused(words))
 
 
 def _address(path: str, provider: Provider) -> str:
