@@ -52,6 +52,8 @@ _REFUSED = (
     "content_policy", "content_filter", "contentfilter", "moderation", "responsibleaipolicyviolation",
     "datainspectionfailed", "data_inspection_failed", "sensitivecontent", "safety_violation", "image_safety",
 )  # fmt: skip
+#: What a refusal of content says where it has no code of its own (Amazon's picture and video models).
+_REFUSED_SAID = ("blocked by our content filters", "responsible ai policy")
 _REFUSED_EXACT = frozenset({"1301", "1026", "1027", "safety"})
 #: Arguments of ``Words.has`` that recognise a refusal of content.
 REFUSED = (_REFUSED, _REFUSED_EXACT)
@@ -63,14 +65,13 @@ _CREDIT_EXACT = frozenset({"1113", "1008"})
 #: Said by a host whose codes do not tell an empty account from an invalid request.
 _CREDIT_WORDS = "credit balance is too low"
 _CREDENTIAL = (
-    "invalid_api_key",
-    "api_key_invalid",
-    "invalidapikey",
-    "authentication",
-    "permission_denied",
-    "unauthorized",
-)
-_OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full")
+    "invalid_api_key", "api_key_invalid", "invalidapikey", "authentication", "permission_denied", "unauthorized",
+    "accessdenied", "unrecognizedclient", "expiredtoken", "invalidsignature", "incompletesignature",
+)  # fmt: skip
+_OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full", "modelnotready")
+_LIMITED = ("servicequotaexceeded",)
+#: What Amazon says, with 400, of a model that the account or region does not have.
+_UNKNOWN_SAID = ("model identifier is invalid", "with on-demand throughput")
 _INVALID = frozenset({400, 413, 415, 422})
 #: Codes by which a frame decoder says that what came is no whole stream; the provider reported no error of its own.
 _NO_STREAM = frozenset({"stream_cut", "stream_invalid", "stream_expected"})
@@ -104,13 +105,21 @@ class Words(Struct, frozen=True):
     def has(self, parts: tuple[str, ...], exact: frozenset[str] = frozenset()) -> bool:
         return any(code in exact or any(part in code for part in parts) for code in self.codes)
 
+    def says(self, parts: tuple[str, ...]) -> bool:
+        return any(part in self.message.lower() for part in parts)
+
+
+def is_refusal(words: Words) -> bool:
+    """Whether the provider refuses the content."""
+    return words.has(*REFUSED) or words.says(_REFUSED_SAID)
+
 
 def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Failure:
     """The failure that an answer means, by the table above. ``status`` 200 is an error inside a stream or a body."""
-    words = read_words(body)
+    words = _with_type(read_words(body), headers)
     shown = scrub(words.message, [provider.key] if provider.key else []).strip()[:_WORDS_LIMIT]
     details: dict[str, Any] = {"provider": provider.name, "upstreamStatus": status}
-    if words.has(*REFUSED):
+    if is_refusal(words):
         message = f"The provider refused this content: {shown or 'no reason given'}"
         return Failure(
             UnprocessableEntity(message, reason="content_policy_violation", details=details), retryable=False
@@ -127,12 +136,12 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         return _ours("was refused access by it", "provider_credential", hint, provider, details)
     if words.has(_OVERLOADED) or status in (503, 529):
         return _overloaded(provider, details, retry_after(headers))
-    if status == 429:
+    if status == 429 or words.has(_LIMITED):
         hint = "raise the rate limit there or add another route"
         return _ours(
             "reached its rate limit with it", "provider_rate_limit", hint, provider, details, retry_after(headers)
         )
-    if status in (404, 405, 410):
+    if status in (404, 405, 410) or words.says(_UNKNOWN_SAID):
         hint = "check base_url and the route's model name"
         return _ours("asked it for a model or path it does not have", "provider_unknown_model", hint, provider, details)
     if status in (408, 504, 524):
@@ -206,7 +215,8 @@ def read_words(body: bytes) -> Words:
     """Finds the message and codes in an error body, in any of the shapes that OpenAI-like hosts use.
 
     ``{error: {message, code, type, param, innererror}}``, ``{error: text}``, ``{message, code}``, ``{detail: text or
-    list}``, ``{base_resp: {status_code, status_msg}}``; text that is no JSON is taken as the message unless it is HTML.
+    list}``, ``{base_resp: {status_code, status_msg}}``, AWS's ``{__type, message}``; text that is
+    no JSON is taken as the message unless it is HTML.
     """
     try:
         answer: Any = msgspec.json.decode(body)
@@ -225,7 +235,9 @@ def read_words(body: bytes) -> Words:
     codes = [inner.get(name) for name in ("code", "type", "status", "status_code", "reason")]
     codes.append(_object(inner.get("innererror")).get("code"))
     codes += [_object(detail).get("reason") for detail in _array(inner.get("details"))]
-    message = inner.get("message") or inner.get("status_msg") or inner.get("msg") or ""
+    kind = inner.get("__type")
+    codes.append(kind.rpartition("#")[2] if isinstance(kind, str) else None)
+    message = inner.get("message") or inner.get("status_msg") or inner.get("msg") or inner.get("Message") or ""
     param = inner.get("param")
     return Words(str(message), _codes(codes), param if isinstance(param, str) else None)
 
@@ -274,6 +286,12 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _array(value: Any) -> list[Any]:
     return cast(list[Any], value) if isinstance(value, list) else []
+
+
+def _with_type(words: Words, headers: Mapping[str, str]) -> Words:
+    """AWS names the kind of an error in a header: ``ThrottlingException:http://...``."""
+    kind = headers.get("x-amzn-errortype", "").partition(":")[0]
+    return Words(words.message, (*words.codes, kind.lower()), words.param) if kind else words
 
 
 def _codes(values: Iterable[Any]) -> tuple[str, ...]:
