@@ -96,14 +96,16 @@ _pieces = msgspec.json.Decoder(_Piece)
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> ChatAnswer:
-    """A whole answer. Raises Failure for an error and for what is no answer."""
+    """A whole answer. It does not name its model, so the provider stands there. Raises Failure for an error and for what is
+    no answer."""
     answer = decode_json(_Answer, status, headers, body, provider)
     said = answer.output.message if answer.output is not None else None
     if said is None or answer.stop_reason is None:
         raise unreadable("an answer without a message", provider)
     if answer.stop_reason in _GARBLED:
         raise unreadable("an answer that its model garbled", provider)
-    message = Message(_answer_id(), "", finish=_FINISH.get(answer.stop_reason, "stop"), usage=usage_of(answer.usage))
+    finish = _FINISH.get(answer.stop_reason, "stop")
+    message = Message(_answer_id(), provider.name, finish=finish, usage=usage_of(answer.usage))
     for block in said.content or ():
         _add(message, block)
     if message.finish == "tool_calls" and not message.calls:

@@ -1,16 +1,17 @@
 """Chat on Bedrock: the body of Converse and ConverseStream, and their answers.
 
-The answer in a JSON schema: Nova has no way to ask for one, so it is asked for by a tool that must be called, whose
-arguments are the answer; it can be had so of every model that calls tools, whole and streamed. Where that tool cannot be
-forced, beside the caller's own tools, with thinking, or for any object at all, the system prompt asks for JSON.
-Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+An answer in a JSON schema: Claude since 4.5 keeps to a schema whose objects are closed. Of other models and schemas it is had
+by a tool that must be called, whose arguments are the answer, whole and streamed. Where that tool cannot be forced, beside the
+caller's own tools, with thinking, or for any object at all, the system prompt asks for JSON.
+Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html and
+https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -64,14 +65,18 @@ def encode(request: ChatRequest, route: Route, provider: Provider) -> Outgoing:
         raise BadRequest("tools: this model calls functions only.")
     kind = family(route.model)
     fields = _own_fields(said, request, kind)
-    forced = bool(said.schema) and not said.tools and not _thinks(fields)
-    tools = _tools(said, kind, forced, explicit="tool_choice" in request.fields)
+    native = bool(said.schema) and _keeps_schemas(route.model) and _closed(said.schema)
+    forced = bool(said.schema) and not native and not said.tools and not _thinks(fields)
+    tools = _tools(said, route.model, forced, explicit="tool_choice" in request.fields)
     body: dict[str, Any] = {"messages": _messages(said, kind, with_tools=tools is not None and not forced)}
-    system = _system(said, kind, asks_json=said.schema is not None and not forced)
-    parts = {"system": system, "inferenceConfig": _inference(said), "toolConfig": tools}
+    parts = {
+        "system": _system(said, kind, asks_json=said.schema is not None and not native and not forced),
+        "inferenceConfig": _inference(said),
+        "toolConfig": tools,
+        "outputConfig": _format(said) if native else None,
+        "additionalModelRequestFields": fields,
+    }
     body |= {name: value for name, value in parts.items() if value}
-    if fields:
-        body["additionalModelRequestFields"] = fields
     path = model_path(route.model, "converse-stream" if request.stream else "converse")
     return call("POST", path, provider, body)
 
@@ -102,8 +107,8 @@ def _own_fields(said: Conversation, request: ChatRequest, kind: Family) -> dict[
     if kind == "nova-2" and (effort := _NOVA_EFFORTS.get(said.effort)):
         if effort == "high" and said.max_tokens is not None:
             raise BadRequest(
-                "reasoning_effort: this model thinks with high effort only where an answer has no limit of length, and "
-                "here each has one; ask for medium."
+                "reasoning_effort: this model thinks with high effort only where an answer has no limit of length; ask for "
+                "medium."
             )
         fields["reasoningConfig"] = {"type": "enabled", "maxReasoningEffort": effort}
     return fields
@@ -129,6 +134,29 @@ def _thinks(fields: Mapping[str, Any]) -> bool:
     return fields.get("thinking", {}).get("type", "disabled") != "disabled" or "reasoningConfig" in fields
 
 
+def _keeps_schemas(model: str) -> bool:
+    """Claude since 4.5."""
+    return re.search(r"claude-(?:haiku|sonnet|opus)-(?:4-[5-9]|[5-9])(?!\d)", model) is not None
+
+
+def _closed(schema: Any) -> bool:
+    """Whether every object in a schema says that it has no other members: only then it can be kept to."""
+    if isinstance(schema, list):
+        return all(_closed(item) for item in cast(list[Any], schema))
+    if not isinstance(schema, dict):
+        return True
+    known = cast(dict[str, Any], schema)
+    is_object = known.get("type") == "object" or "properties" in known
+    if is_object and known.get("additionalProperties") is not False:
+        return False
+    return all(_closed(value) for value in known.values())
+
+
+def _format(said: Conversation) -> dict[str, Any]:
+    schema = {"schema": msgspec.json.encode(said.schema).decode(), "name": said.schema_name}
+    return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}}
+
+
 def _system(said: Conversation, kind: Family, *, asks_json: bool) -> list[Any]:
     blocks = _with_marks(((part.text, part.cache) for part in said.system if part.text.strip()), kind)
     if asks_json:
@@ -148,28 +176,29 @@ def _with_marks(texts: Iterable[tuple[str, bool]], kind: Family) -> list[Any]:
     return blocks
 
 
-def _tools(said: Conversation, kind: Family, forced: bool, *, explicit: bool) -> dict[str, Any] | None:
+def _tools(said: Conversation, model: str, forced: bool, *, explicit: bool) -> dict[str, Any] | None:
     """None when the model is not to call any: Converse has no other word for it."""
     if forced:
         spec = {"name": ANSWER_TOOL, "description": "Gives the answer.", "inputSchema": {"json": said.schema}}
         return {"tools": [{"toolSpec": spec}], "toolChoice": {"tool": {"name": ANSWER_TOOL}}}
     if not said.tools or said.choice == "none":
         return None
+    claude = family(model) == "claude"
     tools: list[Any] = []
     for tool in said.tools:
         spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": tool.schema}}
         if tool.description:
             spec["description"] = tool.description
-        if tool.strict and kind == "claude":
+        if tool.strict and _keeps_schemas(model):
             spec["strict"] = True
         tools.append({"toolSpec": spec})
-        if tool.cache and kind == "claude":
+        if tool.cache and claude:
             tools.append(_CACHE)
     if said.choice == "required":
         return {"tools": tools, "toolChoice": {"any": {}}}
     if said.choice.startswith("="):
         return {"tools": tools, "toolChoice": {"tool": {"name": said.choice[1:]}}}
-    once = not said.parallel and kind == "claude"  # it is told its choice beside that, see _own_fields
+    once = not said.parallel and claude  # it is told its choice beside that, see _own_fields
     return {"tools": tools, "toolChoice": {"auto": {}}} if explicit and not once else {"tools": tools}
 
 
