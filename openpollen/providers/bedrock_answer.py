@@ -172,11 +172,13 @@ class ConverseFrames:
     def feed(self, data: bytes) -> list[ChatFrame]:
         if self._over:
             return []
+        frames: list[ChatFrame] = []
         try:
-            events = self._events.feed(data)
-            return [frame for event in events for frame in self._frames(event)]
+            for event in self._events.feed(data):
+                frames += self._frames(event)
         except (ValueError, msgspec.DecodeError):
-            return [self._cut("The provider's stream has an event that cannot be read.", "stream_invalid")]
+            frames.append(self._cut("The provider's stream has an event that cannot be read.", "stream_invalid"))
+        return frames
 
     def end(self) -> list[ChatFrame]:
         if self._over:

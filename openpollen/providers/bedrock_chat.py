@@ -20,6 +20,7 @@ from openpollen.core.errors import BadRequest
 from openpollen.core.model import Provider, Route
 from openpollen.outbound.message import Outgoing
 from openpollen.providers.bedrock_wire import Family, call, family, model_path
+from openpollen.providers.claude import thinking
 from openpollen.providers.conversation import Blob, Conversation, Part, Text, ToolCall, Turn, read
 
 #: The tool that stands for an answer in a schema.
@@ -34,10 +35,7 @@ _OWN: Mapping[Family, frozenset[str]] = {
     "nova-2": frozenset({"top_k", "reasoning_effort"}),
     "": frozenset(),
 }
-#: Tokens of thinking for each effort; Claude thinks with at least the least of them.
-_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32768}
-_NOVA_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
-_LEAST_BUDGET = 1024
+_NOVA_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 _CACHE = {"cachePoint": {"type": "default"}}
 _PICTURES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 _FILMS = {
@@ -64,7 +62,7 @@ def encode(request: ChatRequest, route: Route, provider: Provider) -> Outgoing:
     if said.builtin:
         raise BadRequest("tools: this model calls functions only.")
     kind = family(route.model)
-    fields = _own_fields(said, request, kind)
+    fields = _own_fields(said, request, route.model)
     native = bool(said.schema) and _keeps_schemas(route.model) and _closed(said.schema)
     forced = bool(said.schema) and not native and not said.tools and not _thinks(fields)
     tools = _tools(said, route.model, forced, explicit="tool_choice" in request.fields)
@@ -91,12 +89,12 @@ def _inference(said: Conversation) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _own_fields(said: Conversation, request: ChatRequest, kind: Family) -> dict[str, Any]:
+def _own_fields(said: Conversation, request: ChatRequest, model: str) -> dict[str, Any]:
     """Parameters that Converse hands on to the model as they are."""
+    kind = family(model)
     fields: dict[str, Any] = {}
     if kind == "claude":
-        if thinking := _thinking(said, request):
-            fields["thinking"] = thinking
+        fields |= _thinking(said, request, model)
         if said.top_k is not None:
             fields["top_k"] = said.top_k
         if not said.parallel and said.tools and said.choice != "none":
@@ -114,20 +112,14 @@ def _own_fields(said: Conversation, request: ChatRequest, kind: Family) -> dict[
     return fields
 
 
-def _thinking(said: Conversation, request: ChatRequest) -> Mapping[str, Any] | None:
-    """Claude's ``thinking``: as the caller wrote it, or a budget made of the effort, inside the limit of the answer."""
+def _thinking(said: Conversation, request: ChatRequest, model: str) -> dict[str, Any]:
+    """Claude's ``thinking``: as the caller wrote it where it has no budget, such as adaptive or disabled."""
     given = msgspec.json.decode(request.fields.get("thinking", b"null"), type=dict[str, Any] | None)
-    if given:
-        return given
-    budget = said.budget if said.budget is not None else _BUDGETS.get(said.effort)
-    if not budget:
-        return None
-    most = budget if said.max_tokens is None else min(budget, said.max_tokens - 1)
-    if most < _LEAST_BUDGET:
-        raise BadRequest(
-            f"max_tokens: this model thinks with at least {_LEAST_BUDGET} tokens and then answers; allow more."
-        )
-    return {"type": "enabled", "budget_tokens": most}
+    if given and said.budget is None:
+        return {"thinking": given}
+    how, effort = thinking(said, model, said.max_tokens)
+    fields: dict[str, Any] = {"thinking": how} if how else {}
+    return {**fields, "output_config": {"effort": effort}} if effort else fields
 
 
 def _thinks(fields: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ import binascii
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from msgspec import Struct
 
@@ -24,7 +24,7 @@ from openpollen.outbound.message import Outgoing
 from openpollen.outbound.scrub import scrub
 from openpollen.providers.adapter import UNSNIFFED
 from openpollen.providers.bedrock_wire import JSON, call, decode, model_path
-from openpollen.providers.failures import Words, from_answer, is_refusal, unreadable
+from openpollen.providers.failures import Words, from_answer, is_refusal, no_access, unreadable
 
 #: Both models take seeds below this; ours reach it.
 _SEEDS = 2**31 - 1
@@ -94,7 +94,8 @@ def decode_image(status: int, headers: Mapping[str, str], body: bytes, provider:
 
 
 def encode_video(request: VideoRequest, route: Route, provider: Provider) -> Outgoing:
-    """One shot of six seconds, or several that the model plans itself. Raises BadRequest for a start picture of those."""
+    """One shot of six seconds, or several that the model plans itself. Raises BadRequest for a start picture of those, Failure
+    when there is no bucket."""
     config: dict[str, Any] = {
         "durationSeconds": round(request.seconds),
         "fps": request.fps or _FPS,
@@ -117,8 +118,11 @@ def encode_video(request: VideoRequest, route: Route, provider: Provider) -> Out
             "multiShotAutomatedParams": params,
             "videoGenerationConfig": config,
         }
-    place = {"s3OutputDataConfig": {"s3Uri": _output(provider)}}
-    body = {"modelId": route.model, "modelInput": model_input, "outputDataConfig": place}
+    place = _output(provider)
+    if not _bucket(place):
+        raise no_access(provider, "it needs a bucket to write films to: set BEDROCK_S3_URI to s3://BUCKET/FOLDER")
+    output = {"s3OutputDataConfig": {"s3Uri": place}}
+    body = {"modelId": route.model, "modelInput": model_input, "outputDataConfig": output}
     return call("POST", "/async-invoke", provider, body)
 
 
@@ -242,7 +246,7 @@ def _black_and_white(mask: Asset) -> bytes:
 
 def _output(provider: Provider) -> str:
     """Where films are written to."""
-    return unquote(parse_qs(urlsplit(provider.base_url).query).get("output", [""])[0])
+    return parse_qs(urlsplit(provider.base_url).query).get("output", [""])[0]
 
 
 def _bucket(uri: str) -> str:

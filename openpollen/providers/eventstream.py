@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -39,24 +40,24 @@ class EventStream:
         """Whether the bytes so far end in the middle of a message."""
         return bool(self._buffer)
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The messages that ``data`` completes. Raises ValueError for bytes that are none: a length out of range or a wrong
-        checksum; what follows them cannot be read."""
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """The messages that ``data`` completes. Raises ValueError, after those before it, for bytes that are none: a length
+        out of range or a wrong checksum; what follows them cannot be read."""
         self._buffer += data
-        events: list[Event] = []
-        start = 0
-        while (length := self._length(start)) and len(self._buffer) - start >= length:
-            events.append(_event(bytes(self._buffer[start : start + length])))
-            start += length
-        del self._buffer[:start]
-        return events
+        return self._whole()
 
-    def _length(self, start: int) -> int:
-        """The length of the message that begins at ``start``, 0 until its prelude is here."""
-        if len(self._buffer) - start < _PRELUDE:
+    def _whole(self) -> Iterator[Event]:
+        while (length := self._length()) and len(self._buffer) >= length:
+            frame = bytes(self._buffer[:length])
+            del self._buffer[:length]
+            yield _event(frame)
+
+    def _length(self) -> int:
+        """The length of the next message, 0 until its prelude is here."""
+        if len(self._buffer) < _PRELUDE:
             return 0
-        length, headers, crc = struct.unpack_from(">III", self._buffer, start)
-        if zlib.crc32(self._buffer[start : start + 8]) != crc:
+        length, headers, crc = struct.unpack_from(">III", self._buffer)
+        if zlib.crc32(self._buffer[:8]) != crc:
             raise ValueError("the checksum of a message's prelude is wrong")
         if headers > _LONGEST_HEADERS or not _PRELUDE + headers + _CRC <= length <= _LONGEST:
             raise ValueError("a message's length is out of range")

@@ -8,8 +8,6 @@ import struct
 import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,8 +16,8 @@ from hypothesis import strategies as st
 from openpollen.outbound.message import Outgoing
 from openpollen.providers.eventstream import Event, EventStream
 from openpollen.providers.sigv4 import sign
+from tests.conformance.captures import captured
 
-WIRE = Path(__file__).with_name("wire")
 #: The key, region and moment of the test suite that AWS published with Signature Version 4.
 SUITE = {"access_key": "AKIDEXAMPLE", "secret_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "region": "us-east-1"}
 MOMENT = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)
@@ -133,8 +131,8 @@ def test_a_header_that_comes_twice_and_one_with_spaces_are_signed_as_one_value()
     assert signature(twice, SUITE, MOMENT) == signature(once, SUITE, MOMENT)
 
 
-def captured(name: str) -> dict[str, Any]:
-    return json.loads((WIRE / f"{name}.json").read_text())
+def read(data: bytes) -> list[Event]:
+    return list(EventStream().feed(data))
 
 
 STREAMS = ("bedrock.converse_stream", "bedrock.claude.invoke_model_stream")
@@ -143,7 +141,7 @@ STREAMS = ("bedrock.converse_stream", "bedrock.claude.invoke_model_stream")
 @pytest.mark.parametrize("name", STREAMS)
 def test_frames_are_read_as_botocore_reads_them(name: str) -> None:
     fixture = captured(name)
-    events = EventStream().feed(base64.b64decode(fixture["recorder_response_frames_base64"]))
+    events = read(base64.b64decode(fixture["recorder_response_frames_base64"]))
     payloads = [json.loads(event.payload) for event in events]
     if name == "bedrock.converse_stream":
         assert [
@@ -180,7 +178,7 @@ def test_headers_of_every_type_are_passed_over() -> None:
         (8, b"12345678"),
     ]
     headers = b"".join(typed(kind, value) for kind, value in [*values, (9, b"0123456789abcdef")])
-    assert EventStream().feed(frame(headers + text("é", "ü"), b"p")) == [Event({"é": "ü"}, b"p")]
+    assert read(frame(headers + text("é", "ü"), b"p")) == [Event({"é": "ü"}, b"p")]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +186,7 @@ def test_headers_of_every_type_are_passed_over() -> None:
 )
 def test_headers_that_cannot_be_read_are_a_fault(headers: bytes) -> None:
     with pytest.raises(ValueError, match="header"):
-        EventStream().feed(frame(headers, b""))
+        read(frame(headers, b""))
 
 
 @given(st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=200)), max_size=5), st.data())
@@ -211,22 +209,28 @@ def test_every_flipped_bit_of_a_frame_is_noticed() -> None:
         for bit in range(8):
             broken = bytearray(whole)
             broken[at] ^= 1 << bit
-            stream = EventStream()
             with pytest.raises(ValueError, match="checksum"):
-                stream.feed(bytes(broken))
+                read(bytes(broken))
 
 
 def test_a_length_out_of_range_is_a_fault_before_its_bytes_come() -> None:
     for length, headers in ((2**31, 0), (20, 100), (2**20, 2**19)):
         prelude = struct.pack(">II", length, headers)
         with pytest.raises(ValueError, match="out of range"):
-            EventStream().feed(prelude + struct.pack(">I", zlib.crc32(prelude)))
+            read(prelude + struct.pack(">I", zlib.crc32(prelude)))
 
 
 def test_a_message_that_is_not_whole_is_pending() -> None:
     whole = frame(b"", b"payload")
     stream = EventStream()
-    assert stream.feed(whole[:-1]) == []
+    assert list(stream.feed(whole[:-1])) == []
     assert stream.pending
-    assert stream.feed(whole[-1:]) == [Event({}, b"payload")]
+    assert list(stream.feed(whole[-1:])) == [Event({}, b"payload")]
     assert not stream.pending
+
+
+def test_messages_before_a_broken_one_are_still_read() -> None:
+    events = EventStream().feed(frame(b"", b"first") + frame(b"", b"second")[:-1] + b"x")
+    assert next(events) == Event({}, b"first")
+    with pytest.raises(ValueError, match="checksum"):
+        next(events)
