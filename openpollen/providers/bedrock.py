@@ -50,7 +50,7 @@ class Bedrock(BaseAdapter):
     inline = True
 
     def params(self, operation: Capability, provider: Provider, route: Route) -> frozenset[str]:
-        return _PARAMS[operation] if operation in _PARAMS else bedrock_chat.params(route.model)
+        return bedrock_chat.params(route.model) if operation is Capability.CHAT else _PARAMS.get(operation, frozenset())
 
     def encode_chat(self, request: ChatRequest, route: Route, provider: Provider) -> Outgoing:
         return bedrock_chat.encode(request, route, provider)

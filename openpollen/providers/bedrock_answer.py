@@ -120,7 +120,7 @@ def _add(message: Message, block: _Block) -> None:
         use = block.tool_use
         arguments = msgspec.json.encode(use.input or {}).decode()
         if use.name == ANSWER_TOOL:
-            message.content += arguments
+            message.content = arguments  # without what the model may have said on its way to it
         else:
             message.calls.append(ToolCall(use.tool_use_id, use.name, arguments))
     if block.reasoning_content is not None:

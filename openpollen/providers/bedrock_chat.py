@@ -1,8 +1,8 @@
 """Chat on Bedrock: the body of Converse and ConverseStream, and their answers.
 
-An answer in a JSON schema: Claude since 4.5 keeps to a schema whose objects are closed. Of other models and schemas it is had
-by a tool that must be called, whose arguments are the answer, whole and streamed. Where that tool cannot be forced, beside the
-caller's own tools, with thinking, or for any object at all, the system prompt asks for JSON.
+An answer in a JSON schema: Claude since 4.5 keeps to one whose objects are closed and whose values have no bounds. Of other
+models and schemas it is had by a tool that must be called, whose arguments are the answer, whole and streamed. Where that tool
+cannot be forced, beside the caller's own tools, with thinking, or for any object at all, the system prompt asks for JSON.
 Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html and
 https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html
 """
@@ -36,6 +36,11 @@ _OWN: Mapping[Family, frozenset[str]] = {
     "": frozenset(),
 }
 _NOVA_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
+#: Words of a schema that Claude's grammars do not have.
+_BOUNDS = frozenset({
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems",
+    "maxItems", "uniqueItems", "minProperties", "maxProperties", "patternProperties", "not", "if", "oneOf",
+})  # fmt: skip
 _CACHE = {"cachePoint": {"type": "default"}}
 _PICTURES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 _FILMS = {
@@ -63,7 +68,7 @@ def encode(request: ChatRequest, route: Route, provider: Provider) -> Outgoing:
         raise BadRequest("tools: this model calls functions only.")
     kind = family(route.model)
     fields = _own_fields(said, request, route.model)
-    native = bool(said.schema) and _keeps_schemas(route.model) and _closed(said.schema)
+    native = bool(said.schema) and _keeps_schemas(route.model) and _can_be_kept(said.schema)
     forced = bool(said.schema) and not native and not said.tools and not _thinks(fields)
     tools = _tools(said, route.model, forced, explicit="tool_choice" in request.fields)
     body: dict[str, Any] = {"messages": _messages(said, kind, with_tools=tools is not None and not forced)}
@@ -131,17 +136,17 @@ def _keeps_schemas(model: str) -> bool:
     return re.search(r"claude-(?:haiku|sonnet|opus)-(?:4-[5-9]|[5-9])(?!\d)", model) is not None
 
 
-def _closed(schema: Any) -> bool:
-    """Whether every object in a schema says that it has no other members: only then it can be kept to."""
+def _can_be_kept(schema: Any) -> bool:
+    """Whether a schema is of the kind that Claude keeps to: every object says that it has no other members."""
     if isinstance(schema, list):
-        return all(_closed(item) for item in cast(list[Any], schema))
+        return all(_can_be_kept(item) for item in cast(list[Any], schema))
     if not isinstance(schema, dict):
         return True
     known = cast(dict[str, Any], schema)
     is_object = known.get("type") == "object" or "properties" in known
-    if is_object and known.get("additionalProperties") is not False:
+    if known.keys() & _BOUNDS or (is_object and known.get("additionalProperties") is not False):
         return False
-    return all(_closed(value) for value in known.values())
+    return all(_can_be_kept(value) for value in known.values())
 
 
 def _format(said: Conversation) -> dict[str, Any]:
@@ -181,7 +186,7 @@ def _tools(said: Conversation, model: str, forced: bool, *, explicit: bool) -> d
         spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": tool.schema}}
         if tool.description:
             spec["description"] = tool.description
-        if tool.strict and _keeps_schemas(model):
+        if tool.strict and _keeps_schemas(model) and _can_be_kept(tool.schema):
             spec["strict"] = True
         tools.append({"toolSpec": spec})
         if tool.cache and claude:

@@ -246,6 +246,11 @@ def test_whole_and_streamed_answers_agree_however_the_bytes_are_split(name: str)
     assert json.loads(answer.body)["usage"]["prompt_tokens"] == 117
 
 
+def test_words_on_the_way_to_an_answer_in_a_schema_are_no_part_of_it() -> None:
+    answer = adapter.decode_chat(200, {}, whole([{"text": "Let me see."}, JSON_ANSWER], "tool_use"), AWS)
+    assert json.loads(told(answer)["content"]) == {"city": "Ösló"}
+
+
 def test_the_captured_stream_is_read_as_botocore_parsed_it() -> None:
     fixture = captured("bedrock.converse_stream")
     data = base64.b64decode(fixture["recorder_response_frames_base64"])
@@ -385,6 +390,17 @@ def test_without_tools_their_earlier_calls_are_told_in_words(more: dict[str, Any
 def test_tool_choice(choice: Any, expected: Any) -> None:
     assert encode({"tools": [TOOL], "tool_choice": choice}, MICRO)["toolConfig"]["toolChoice"] == expected
     assert "toolChoice" not in encode({"tools": [TOOL]}, MICRO)["toolConfig"]
+
+
+def test_strict_tools_are_strict_where_claude_can_keep_to_them() -> None:
+    def spec(schema: Any, model: str) -> Any:
+        function = {"name": "f", "strict": True, "parameters": schema}
+        return encode({"tools": [{"type": "function", "function": function}]}, model)["toolConfig"]["tools"][0][
+            "toolSpec"
+        ]
+
+    assert spec(CLOSED, CLAUDE)["strict"] is True
+    assert spec(WEATHER, CLAUDE).keys() == spec(CLOSED, MICRO).keys() == {"name", "inputSchema"}
 
 
 def test_one_call_at_a_time_is_told_to_claude_beside_the_choice() -> None:
@@ -551,6 +567,7 @@ def test_claude_keeps_to_a_closed_schema_also_beside_tools_and_thinking() -> Non
         (MICRO, CLOSED),
         (CLAUDE, WEATHER),
         (CLAUDE, {**CLOSED, "properties": {"a": {"type": "array", "items": {"type": "object"}}}}),
+        (CLAUDE, {**CLOSED, "properties": {"a": {"type": "integer", "minimum": 1}}}),
         ("anthropic.claude-sonnet-4-20250514-v1:0", CLOSED),
         ("anthropic.claude-3-5-haiku-20241022-v1:0", CLOSED),
     ],
@@ -663,6 +680,12 @@ def test_every_error_of_the_service_model_has_its_meaning(name: str, status: int
         with pytest.raises(Failure):
             adapter.decode_chat(status, headers, json.dumps(body).encode(), KEYED)
         assert ("Words." in failure.error.message) == (failure.error.status == 400)
+
+
+@pytest.mark.parametrize("name", ["ExpiredTokenException", "IncompleteSignature", "UnrecognizedClientException"])
+def test_a_credential_that_is_not_taken_is_our_fault_whatever_the_status(name: str) -> None:
+    failure = from_answer(400, {"x-amzn-errortype": name}, b'{"message": "no"}', AWS)
+    assert (failure.error.reason, failure.retryable) == ("provider_credential", True)
 
 
 @pytest.mark.parametrize(
