@@ -1,8 +1,9 @@
 """Chat on Bedrock: the body of Converse and ConverseStream, and their answers.
 
-An answer in a JSON schema: Claude since 4.5 keeps to one whose objects are closed and whose values have no bounds. Of other
-models and schemas it is had by a tool that must be called, whose arguments are the answer, whole and streamed. Where that tool
-cannot be forced, beside the caller's own tools, with thinking, or for any object at all, the system prompt asks for JSON.
+An answer in a JSON schema is had by a tool that must be called, whose arguments are the answer: every model that calls tools
+can do that, with any schema, whole and streamed. Where that tool cannot be forced, beside the caller's own tools or with
+thinking, Claude 4.5 and 4.6 are bound to the schema when their grammars have all that it says; else, and for any object at
+all, the system prompt asks for JSON.
 Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html and
 https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html
 """
@@ -68,8 +69,8 @@ def encode(request: ChatRequest, route: Route, provider: Provider) -> Outgoing:
         raise BadRequest("tools: this model calls functions only.")
     kind = family(route.model)
     fields = _own_fields(said, request, route.model)
-    native = bool(said.schema) and _keeps_schemas(route.model) and _can_be_kept(said.schema)
-    forced = bool(said.schema) and not native and not said.tools and not _thinks(fields)
+    forced = bool(said.schema) and not said.tools and not _thinks(fields)
+    native = bool(said.schema) and not forced and "output_config" not in fields and _bound(route.model, said.schema)
     tools = _tools(said, route.model, forced, explicit="tool_choice" in request.fields)
     body: dict[str, Any] = {"messages": _messages(said, kind, with_tools=tools is not None and not forced)}
     parts = {
@@ -131,22 +132,22 @@ def _thinks(fields: Mapping[str, Any]) -> bool:
     return fields.get("thinking", {}).get("type", "disabled") != "disabled" or "reasoningConfig" in fields
 
 
-def _keeps_schemas(model: str) -> bool:
-    """Claude since 4.5."""
-    return re.search(r"claude-(?:haiku|sonnet|opus)-(?:4-[5-9]|[5-9])(?!\d)", model) is not None
+def _bound(model: str, schema: Any) -> bool:
+    """Whether a model can be bound to a schema: Claude 4.5 and 4.6, to one that their grammars have."""
+    return re.search(r"claude-(?:haiku|sonnet|opus)-4-[56](?!\d)", model) is not None and _has_grammar(schema)
 
 
-def _can_be_kept(schema: Any) -> bool:
-    """Whether a schema is of the kind that Claude keeps to: every object says that it has no other members."""
+def _has_grammar(schema: Any) -> bool:
+    """Whether every object of a schema says that it has no other members, and no value has bounds."""
     if isinstance(schema, list):
-        return all(_can_be_kept(item) for item in cast(list[Any], schema))
+        return all(_has_grammar(item) for item in cast(list[Any], schema))
     if not isinstance(schema, dict):
         return True
     known = cast(dict[str, Any], schema)
     is_object = known.get("type") == "object" or "properties" in known
     if known.keys() & _BOUNDS or (is_object and known.get("additionalProperties") is not False):
         return False
-    return all(_can_be_kept(value) for value in known.values())
+    return all(_has_grammar(value) for value in known.values())
 
 
 def _format(said: Conversation) -> dict[str, Any]:
@@ -186,7 +187,7 @@ def _tools(said: Conversation, model: str, forced: bool, *, explicit: bool) -> d
         spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": tool.schema}}
         if tool.description:
             spec["description"] = tool.description
-        if tool.strict and _keeps_schemas(model) and _can_be_kept(tool.schema):
+        if tool.strict and _bound(model, tool.schema):
             spec["strict"] = True
         tools.append({"toolSpec": spec})
         if tool.cache and claude:

@@ -548,36 +548,27 @@ def in_schema(schema: Any) -> dict[str, Any]:
     return {"response_format": {"type": "json_schema", "json_schema": {"name": "weather", "schema": schema}}}
 
 
-def test_claude_keeps_to_a_closed_schema_also_beside_tools_and_thinking() -> None:
-    for more in ({}, {"tools": [TOOL]}, {"thinking": {"type": "enabled", "budget_tokens": 1024}}):
-        body = encode({**in_schema(CLOSED), **more})
-        form = body["outputConfig"]["textFormat"]
-        assert (form["type"], form["structure"]["jsonSchema"]["name"]) == ("json_schema", "weather")
-        assert json.loads(form["structure"]["jsonSchema"]["schema"]) == CLOSED
-        assert "system" not in body
-        assert [tool["toolSpec"]["name"] for tool in body.get("toolConfig", {}).get("tools", [])] in (
-            [],
-            ["get_weather"],
-        )
-
-
-@pytest.mark.parametrize(
-    ("model", "schema"),
-    [
-        (MICRO, CLOSED),
-        (CLAUDE, WEATHER),
-        (CLAUDE, {**CLOSED, "properties": {"a": {"type": "array", "items": {"type": "object"}}}}),
-        (CLAUDE, {**CLOSED, "properties": {"a": {"type": "integer", "minimum": 1}}}),
-        ("anthropic.claude-sonnet-4-20250514-v1:0", CLOSED),
-        ("anthropic.claude-3-5-haiku-20241022-v1:0", CLOSED),
-    ],
-)
-def test_other_schemas_are_those_of_a_tool_that_must_be_called(model: str, schema: Any) -> None:
+@pytest.mark.parametrize("model", [CLAUDE, MICRO, LITE2, "anthropic.claude-3-5-haiku-20241022-v1:0"])
+@pytest.mark.parametrize("schema", [CLOSED, WEATHER])
+def test_a_schema_is_that_of_a_tool_that_must_be_called(model: str, schema: Any) -> None:
     body = encode(in_schema(schema), model)
-    assert "outputConfig" not in body
+    assert not {"outputConfig", "system"} & body.keys()
     config = body["toolConfig"]
     assert config["toolChoice"] == {"tool": {"name": "json_answer"}}
     assert config["tools"][0]["toolSpec"]["inputSchema"]["json"] == schema
+
+
+@pytest.mark.parametrize("more", [{"tools": [TOOL]}, {"thinking": {"type": "enabled", "budget_tokens": 1024}}])
+def test_beside_tools_and_thinking_claude_is_bound_to_the_schema(more: dict[str, Any]) -> None:
+    body = encode({**in_schema(CLOSED), **more})
+    form = body["outputConfig"]["textFormat"]
+    assert (form["type"], form["structure"]["jsonSchema"]["name"]) == ("json_schema", "weather")
+    assert json.loads(form["structure"]["jsonSchema"]["schema"]) == CLOSED
+    assert "system" not in body
+    assert "json_answer" not in json.dumps(body)
+
+
+OPUS = "us.anthropic.claude-opus-4-6-v1"
 
 
 @pytest.mark.parametrize(
@@ -585,15 +576,20 @@ def test_other_schemas_are_those_of_a_tool_that_must_be_called(model: str, schem
     [
         (CLAUDE, {"response_format": {"type": "json_object"}}),
         (MICRO, {**in_schema(CLOSED), "tools": [TOOL]}),
-        (CLAUDE, {**in_schema(WEATHER), "reasoning_effort": "low"}),
         (LITE2, {**in_schema(CLOSED), "reasoning_effort": "low"}),
+        (CLAUDE, {**in_schema(WEATHER), "tools": [TOOL]}),
+        (CLAUDE, {**in_schema({**CLOSED, "properties": {"a": {"type": "integer", "minimum": 1}}}), "tools": [TOOL]}),
+        (CLAUDE, {**in_schema({**CLOSED, "properties": {"a": {"anyOf": [{"type": "object"}]}}}), "tools": [TOOL]}),
+        ("anthropic.claude-sonnet-4-20250514-v1:0", {**in_schema(CLOSED), "tools": [TOOL]}),
+        (OPUS, {**in_schema(CLOSED), "reasoning_effort": "low"}),  # the effort stands where the schema would
     ],
 )
-def test_where_no_tool_can_be_forced_the_system_prompt_asks_for_json(model: str, fields: dict[str, Any]) -> None:
+def test_where_neither_is_possible_the_system_prompt_asks_for_json(model: str, fields: dict[str, Any]) -> None:
     body = encode(fields, model)
     words = body["system"][-1]["text"]
     assert words.startswith("Answer with one JSON object alone")
-    assert ("JSON schema" in words) == ("json_schema" in fields["response_format"])
+    assert ("JSON schema" in words) == (fields["response_format"]["type"] == "json_schema")
+    assert "outputConfig" not in body
     assert "json_answer" not in json.dumps(body)
 
 
