@@ -43,6 +43,7 @@ PER_MILLION = {unit for unit in UNITS.values() if unit.endswith("_token") or uni
 PROVIDERS: dict[tuple[str, str], str] = {
     ("dashscope", "dashscope-multimodal"): "dashscope-media",
     ("dashscope", "dashscope-video-task"): "dashscope-media",
+    ("bedrock", "bedrock-async(nova-reel)"): "bedrock-video",
     ("xai", "xai-images"): "xai-media",
     ("xai", "xai-video"): "xai-media",
     ("vertex", "anthropic-messages(vertex)"): "vertex-anthropic",
@@ -145,7 +146,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "klein": {"max_reference_images": 10},
     "p-image": {"sizes": ["1024x1024", "1184x896", "896x1184", "1376x768", "768x1376", "1248x832", "832x1248"]},
     "p-image-edit": {"max_reference_images": 5},
-    "nova-canvas": {"min_size": 320, "max_size": 4096, "max_pixels": 4_194_304, "max_reference_images": 1},
+    "nova-canvas": {"min_size": 320, "max_size": 4096, "max_pixels": 4_194_304, "max_reference_images": 5},
     "veo": {
         "durations": [4, 6, 8],
         "default_duration": 4,

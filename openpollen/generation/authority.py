@@ -1,6 +1,7 @@
 """Authorises requests to hosts without a plain key: with a signature of AWS, or with a short-lived token that is fetched when
 it is needed and kept until shortly before its end.
 
+AWS: see ``providers.sigv4``.
 Google: a service account's signed assertion for a token (RFC 7523, https://developers.google.com/identity/protocols/oauth2/service-account).
 Microsoft Entra: client credentials (RFC 6749 4.4, https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,6 +23,7 @@ from openpollen.core.model import Provider
 from openpollen.outbound.client import Client
 from openpollen.outbound.message import OutboundError, Outgoing
 from openpollen.providers.failures import no_access
+from openpollen.providers.sigv4 import sign
 
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _GOOGLE_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -56,6 +59,8 @@ class Authority:
 
     async def authorise(self, out: Outgoing, provider: Provider) -> Outgoing:
         """The request with what its host wants to see. Raises Failure when no token is to be had."""
+        if out.service:
+            return sign(out, provider.secret, datetime.now(UTC))
         if provider.signer == "google":
             return await self._with_token(out, provider, self._google)
         if provider.signer == "entra" and provider.key is None:

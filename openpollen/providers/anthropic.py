@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,17 +20,13 @@ from openpollen.outbound.message import Outgoing
 from openpollen.providers import anthropic_answer
 from openpollen.providers.adapter import Adapter, BaseAdapter, Headers
 from openpollen.providers.anthropic_answer import Frames
+from openpollen.providers.claude import thinking
 from openpollen.providers.conversation import Blob, Conversation, Part, Text, Tool, Turn, read
 from openpollen.providers.credential import credential
 
 #: Tokens of an answer whose caller and model set no limit: the API wants one.
 _DEFAULT_TOKENS = 4096
 _VERTEX = "vertex-2023-10-16"
-#: Effort -> thinking tokens, for models without adaptive thinking.
-_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32000}
-_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "max"}
-_LEAST_BUDGET = 1024
-_ADAPTIVE = re.compile(r"claude-(opus|sonnet|haiku)-(4-[6-9]|[5-9])")
 _EPHEMERAL = {"type": "ephemeral"}
 _JSON_ONLY = "Answer with one JSON object and nothing else."
 
@@ -87,19 +82,12 @@ def _body(said: Conversation, model: str) -> dict[str, Any]:
     output: dict[str, Any] = {}
     if said.schema:
         output["format"] = {"type": "json_schema", "schema": said.schema}
-    if thinking := _thinking(said, model, most):
-        body["thinking"] = thinking
-        if thinking["type"] == "adaptive":
-            output["effort"] = _EFFORTS[said.effort]
+    how, effort = thinking(said, model, most)
+    if how:
+        body["thinking"] = how
+    if effort:
+        output["effort"] = effort
     return {**body, "output_config": output} if output else body
-
-
-def _thinking(said: Conversation, model: str, most: int) -> dict[str, Any] | None:
-    if said.budget is None and said.effort in _EFFORTS and _ADAPTIVE.search(model):
-        return {"type": "adaptive"}
-    budget = said.budget if said.budget is not None else _BUDGETS.get(said.effort, 0)
-    budget = min(budget, most - 1)
-    return {"type": "enabled", "budget_tokens": budget} if budget >= _LEAST_BUDGET else None
 
 
 def _tools(said: Conversation) -> dict[str, Any]:

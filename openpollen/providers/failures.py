@@ -63,14 +63,21 @@ _CREDIT = (
 _CREDIT_EXACT = frozenset({"1113", "1008", "quotaexceeded", "setlimitexceeded", "allocationquota.freetieronly"})
 _CREDENTIAL = (
     "invalid_api_key", "api_key_invalid", "invalidapikey", "authentication", "permission_denied", "unauthorized",
+    "accessdenied", "unrecognizedclient", "expiredtoken", "invalidsignature", "incompletesignature",
 )  # fmt: skip
-_OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full")
-#: Words of messages, in lower case, for hosts whose codes do not tell: xAI has 400 or 403 for all of these.
-_REFUSED_WORDS = ("rejected by content moderation", "content violates usage guidelines")
+_OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full", "modelnotready")
+_LIMITED = ("servicequotaexceeded",)
+#: Words of messages, in lower case, for hosts whose codes do not tell: xAI has 400 or 403 for all of these, Amazon 400 for a
+#: refusal and for a model that the account or region does not have.
+_REFUSED_WORDS = (
+    "rejected by content moderation", "content violates usage guidelines", "blocked by our content filters",
+    "responsible ai policy",
+)  # fmt: skip
 _CREDIT_WORDS = (
     "credit balance is too low", "used all available credits", "doesn't have any credits", "monthly spending limit",
 )  # fmt: skip
 _CREDENTIAL_WORDS = ("incorrect api key provided",)
+_UNKNOWN_WORDS = ("model identifier is invalid", "with on-demand throughput")
 _INVALID = frozenset({400, 413, 415, 422})
 #: Codes by which a frame decoder says that what came is no whole stream; the provider reported no error of its own.
 _NO_STREAM = frozenset({"stream_cut", "stream_invalid", "stream_expected"})
@@ -127,7 +134,7 @@ def refusal(why: str, provider: Provider, status: int = 200) -> Failure:
 
 def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Failure:
     """The failure that an answer means, by the table above. ``status`` 200 is an error inside a stream or a body."""
-    words = read_words(body)
+    words = _with_type(read_words(body), headers)
     shown = scrub(words.message, [provider.key] if provider.key else []).strip()[:_WORDS_LIMIT]
     details: dict[str, Any] = {"provider": provider.name, "upstreamStatus": status}
     if refused(words):
@@ -144,12 +151,12 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         return _ours("was refused access by it", "provider_credential", hint, provider, details)
     if words.has(_OVERLOADED) or status in (503, 529):
         return _overloaded(provider, details, retry_after(headers))
-    if status == 429:
+    if status == 429 or words.has(_LIMITED):
         hint = "raise the rate limit there or add another route"
         return _ours(
             "reached its rate limit with it", "provider_rate_limit", hint, provider, details, retry_after(headers)
         )
-    if status in (404, 405, 410):
+    if status in (404, 405, 410) or words.says(_UNKNOWN_WORDS):
         hint = "check base_url and the route's model name"
         return _ours("asked it for a model or path it does not have", "provider_unknown_model", hint, provider, details)
     if status in (408, 504, 524):
@@ -216,7 +223,8 @@ def read_words(body: bytes) -> Words:
     """Finds the message and codes in an error body, in any of the shapes that OpenAI-like hosts use.
 
     ``{error: {message, code, type, param, innererror}}``, ``{error: text}``, ``{message, code}``, ``{detail: text or
-    list}``, ``{base_resp: {status_code, status_msg}}``; text that is no JSON is taken as the message unless it is HTML.
+    list}``, ``{base_resp: {status_code, status_msg}}``, AWS's ``{__type, message}``; text that is
+    no JSON is taken as the message unless it is HTML.
     """
     try:
         answer: Any = msgspec.json.decode(body)
@@ -235,7 +243,9 @@ def read_words(body: bytes) -> Words:
     codes = [inner.get(name) for name in ("code", "type", "status", "status_code", "reason")]
     codes.append(_object(inner.get("innererror")).get("code"))
     codes += [_object(detail).get("reason") for detail in _array(inner.get("details"))]
-    message = inner.get("message") or inner.get("status_msg") or inner.get("msg") or ""
+    kind = inner.get("__type")
+    codes.append(kind.rpartition("#")[2] if isinstance(kind, str) else None)
+    message = inner.get("message") or inner.get("status_msg") or inner.get("msg") or inner.get("Message") or ""
     param = inner.get("param")
     return Words(str(message), _codes(codes), param if isinstance(param, str) else None)
 
@@ -284,6 +294,12 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _array(value: Any) -> list[Any]:
     return cast(list[Any], value) if isinstance(value, list) else []
+
+
+def _with_type(words: Words, headers: Mapping[str, str]) -> Words:
+    """AWS names the kind of an error in a header: ``ThrottlingException:http://...``."""
+    kind = headers.get("x-amzn-errortype", "").partition(":")[0]
+    return Words(words.message, (*words.codes, kind.lower()), words.param) if kind else words
 
 
 def _codes(values: Iterable[Any]) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ def test_edits_default_to_the_first_configured_model_that_takes_an_image() -> No
 
 def test_video_defaults_to_a_live_unpaid_model() -> None:
     wires = dict.fromkeys((row.wire for row in CATALOG.providers.values()), Capability)
-    keys = {"DASHSCOPE_API_KEY": "k", "AWS_BEARER_TOKEN_BEDROCK": "k", "AWS_REGION": "us-east-1"}
+    keys = dict.fromkeys(("DASHSCOPE_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"), "k")
+    keys["BEDROCK_S3_URI"] = "s3://films"
     assert build(keys, wires=wires).resolve(None, "video").model.name == "nova-reel"
     assert build(local_url="").resolve(None, "video").model.name == "ltx-2"
 

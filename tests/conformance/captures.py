@@ -4,10 +4,12 @@ without nulls and without ``stream: false``."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from openpollen.core.chat import ChatFrame
 from openpollen.core.model import Provider
 from openpollen.outbound.message import Outgoing, parse_origin
 
@@ -36,6 +38,12 @@ def plain(value: Any) -> Any:
         kept = {name: plain(item) for name, item in value.items() if item is not None}
         return {name: item for name, item in kept.items() if (name, item) != ("stream", False)}
     return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def timeless(frames: Iterable[ChatFrame]) -> list[Any]:
+    """What frames say, but for when: a second may pass between two readings of one stream."""
+    said = [{} if frame.done else json.loads(frame.data) for frame in frames]
+    return [{name: value for name, value in body.items() if name != "created"} for body in said]
 
 
 def without_secret(text: str, provider: Provider) -> bool:

@@ -22,11 +22,13 @@ TOKEN = "ya29.short-lived-token-of-the-test"
 
 
 class TokenHost(ThreadingHTTPServer):
-    """A host that gives a token for a form, and keeps the forms. ``status`` is what it answers with."""
+    """A host that gives a token for a form, and keeps the forms. ``status`` and ``answer`` are what it answers with."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.headers: list[dict[str, str]] = []
         self.status = 200
+        self.answer: dict[str, object] = {"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"}
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -40,7 +42,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
         self.server.asked.append((self.path, {name: values[0] for name, values in form.items()}))
-        body = json.dumps({"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"}).encode()
+        self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
+        body = json.dumps(self.server.answer).encode()
         self.send_response(self.server.status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -144,3 +147,23 @@ def test_a_host_whose_account_is_not_set_up_is_not_live(tmp_path: Path, fake: Fa
         reply = gateway.account().chat("lab-chat")
         assert (reply.status, reply.error["reason"]) == (503, "no_route")
         assert "GOOGLE_APPLICATION_CREDENTIALS" in reply.error["message"]
+
+
+def test_requests_to_amazon_are_signed(tmp_path: Path, tokens: TokenHost) -> None:
+    config = tmp_path / "openpollen.toml"
+    config.write_text(f'[providers.bedrock]\nbase_url = "{tokens.url}"\n[engines]\nenabled = false\n')
+    env = {"AWS_ACCESS_KEY_ID": "AKIDLAB", "AWS_SECRET_ACCESS_KEY": "hush-hush-secret", "AWS_REGION": "eu-west-1"}
+    tokens.answer = {
+        "output": {"message": {"role": "assistant", "content": [{"text": "Hello."}]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 10, "outputTokens": 5, "totalTokens": 15},
+    }
+    with Gateway(tmp_path / "data", config, env=env) as gateway:
+        reply = gateway.account().chat("claude-fast")
+        assert reply.status == 200, reply.text
+        assert reply.json["choices"][0]["message"]["content"] == "Hello."
+        assert "hush-hush" not in gateway.output
+    (headers,) = tokens.headers
+    assert headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDLAB/")
+    assert "/eu-west-1/bedrock/aws4_request" in headers["authorization"]
+    assert headers["x-amz-date"].endswith("Z")
