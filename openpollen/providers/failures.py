@@ -236,7 +236,8 @@ def read_words(body: bytes) -> Words:
         return Words(answer if isinstance(answer, str) else "")
     found: Any = outer.get("error") or outer.get("detail") or outer.get("base_resp") or outer
     if isinstance(found, list):
-        return Words("; ".join(_item_words(item) for item in _array(found)[:3]))
+        items = _array(found)[:3]
+        return Words("; ".join(map(_item_words, items)), _codes(_object(item).get("type") for item in items))
     if not isinstance(found, dict):
         return Words(str(found), _codes((outer.get("code"), outer.get("type"), outer.get("error_type"))))
     inner = _object(found)

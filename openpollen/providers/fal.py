@@ -1,0 +1,208 @@
+"""fal's queue (https://docs.fal.ai/model-apis/model-endpoints/queue): pictures, films and music of many makers, each by a job.
+
+Models of one maker share the names of their inputs (``_FAMILIES``, from the pages of the models); what a family has no name for
+is not among its ``params``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from openpollen.core.assets import ImageRequest, JobState, Media, MusicRequest, SpeechRequest, VideoRequest
+from openpollen.core.model import Capability, Provider, Route
+from openpollen.outbound.message import Outgoing
+from openpollen.providers.adapter import Adapter, BaseAdapter, Headers
+from openpollen.providers.addresses import own_address
+from openpollen.providers.credential import credential
+from openpollen.providers.failures import unreadable
+from openpollen.providers.json_media import data_uri, post, read
+from openpollen.providers.shapes import nearest_ratio, shape_of, tier_of, whole_seconds
+
+_WIDE = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3", "21:9")
+
+
+class Family(Struct, frozen=True):
+    """How models whose names begin alike call their inputs. ``size`` of pictures: in pixels, by a ratio, or not at all;
+    ``pictures``: the input for them; ``edit`` and ``draw`` are added to the path with and without pictures; ``seconds``: how
+    a length is written."""
+
+    size: Literal["image_size", "aspect_ratio", ""] = ""
+    pictures: str = ""
+    edit: str = ""
+    draw: str = ""
+    seconds: Literal["", "text", "number", "suffixed"] = ""
+    tiers: tuple[str, ...] = ()
+    ratios: tuple[str, ...] = _WIDE
+    seed: bool = True
+    sound: str = ""
+    rates: bool = False
+
+
+_FAMILIES = {
+    "fal-ai/flux-pro/kontext": Family("aspect_ratio", "image_url", draw="/text-to-image"),
+    "fal-ai/flux-2/klein": Family("image_size", "image_urls", edit="/edit"),
+    "bytedance/seedream": Family("image_size", "image_urls"),
+    "xai/grok-imagine-image": Family("aspect_ratio", "image_urls", edit="/edit", seed=False),
+    "fal-ai/veo3.1": Family(
+        "", "image_url", "/image-to-video", "", "suffixed", ("720p", "1080p"), ("16:9", "9:16"), sound="generate_audio"
+    ),
+    "fal-ai/bytedance/seedance": Family("", "image_url", seconds="text", tiers=("480p", "720p", "1080p")),
+    "wan/v2.6": Family("", "image_url", seconds="text", tiers=("720p", "1080p")),
+    "fal-ai/wan/v2.2": Family("", "image_url", tiers=("480p", "580p", "720p"), ratios=("16:9", "9:16", "1:1")),
+    "xai/grok-imagine-video": Family("", "image_url", seconds="number", tiers=("480p", "720p"), seed=False),
+    "fal-ai/ltx-2": Family(seconds="number", ratios=("16:9",), seed=False, sound="generate_audio", rates=True),
+    "fal-ai/": Family("image_size"),
+}
+
+
+class _Begun(Struct, frozen=True):
+    status_url: str = ""
+
+
+class _Status(Struct, frozen=True):
+    status: str = ""
+    response_url: str = ""
+    error: str | None = None
+
+
+class _File(Struct, frozen=True):
+    url: str = ""
+
+
+class _Result(Struct, frozen=True):
+    images: tuple[_File, ...] = ()
+    video: _File = _File()
+    audio: _File = _File()
+
+
+class Fal(BaseAdapter):
+    """The adapter of this wire; see ``Adapter`` for what each method promises."""
+
+    wire = "fal"
+    operations = frozenset({Capability.IMAGE, Capability.EDIT, Capability.VIDEO, Capability.MUSIC})
+
+    def params(self, operation: Capability, provider: Provider, route: Route) -> frozenset[str]:
+        family = _family(route)
+        names = {"prompt"} | ({"seed"} if family.seed else set[str]())
+        if operation is Capability.MUSIC:
+            return frozenset(names | {"seconds", "duration"})
+        if family.pictures and operation is not Capability.IMAGE:
+            names.add("image")
+        if operation is Capability.VIDEO:
+            names |= {"width", "height", "size", "aspect_ratio"}
+            names |= {"seconds", "duration"} if family.seconds else set[str]()
+            names |= {"resolution"} if family.tiers else set[str]()
+            names |= {"audio"} if family.sound else set[str]()
+            names |= {"fps"} if family.rates else set[str]()
+        elif family.size:
+            names |= {"width", "height", "size"}
+        return frozenset(names)
+
+    def encode_image(
+        self, request: ImageRequest, route: Route, provider: Provider, uploaded: tuple[str, ...] = ()
+    ) -> Outgoing:
+        family = _family(route)
+        body: dict[str, Any] = {"prompt": request.prompt, "num_images": 1}
+        body["output_format"] = request.output_format or "png"
+        if family.size == "image_size":
+            body["image_size"] = {"width": request.width, "height": request.height}
+        elif family.size:
+            body["aspect_ratio"] = nearest_ratio(request.width / request.height, family.ratios)
+        pictures = [data_uri(image) for image in request.images]
+        if pictures:
+            body[family.pictures] = pictures if family.pictures.endswith("s") else pictures[0]
+        return _submit(body, request.seed, route, provider, family.edit if pictures else family.draw)
+
+    def decode_image(self, status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
+        return _begun(status, headers, body, provider)
+
+    def encode_video(
+        self, request: VideoRequest, route: Route, provider: Provider, uploaded: tuple[str, ...] = ()
+    ) -> Outgoing:
+        family = _family(route)
+        body: dict[str, Any] = {"prompt": request.prompt}
+        if not request.images:
+            body["aspect_ratio"] = nearest_ratio(shape_of(request), family.ratios)
+        if family.seconds:
+            seconds = whole_seconds(request, route.model)
+            body["duration"] = {"text": str(seconds), "number": seconds, "suffixed": f"{seconds}s"}[family.seconds]
+        if family.tiers:
+            body["resolution"] = tier_of(request, family.tiers, route.model)
+        if family.sound:
+            body[family.sound] = request.audio
+        if family.rates and request.fps is not None:
+            body["fps"] = request.fps
+        if request.images:
+            body[family.pictures] = data_uri(request.images[0])
+        return _submit(body, request.seed, route, provider, family.edit if request.images else family.draw)
+
+    def decode_video(self, status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
+        return _begun(status, headers, body, provider)
+
+    def encode_speech(self, request: SpeechRequest | MusicRequest, route: Route, provider: Provider) -> Outgoing:
+        """Music only; ACE-Step writes words of its own unless it is told that there are none."""
+        assert isinstance(request, MusicRequest)
+        body: dict[str, Any] = {"tags": request.prompt}
+        if request.instrumental:
+            body["lyrics"] = "[inst]"
+        if request.seconds is not None:
+            body["duration"] = request.seconds
+        return _submit(body, request.seed, route, provider, "")
+
+    def decode_speech(self, status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
+        return _begun(status, headers, body, provider)
+
+    def poll_job(self, job: str, route: Route, provider: Provider) -> Outgoing:
+        return Outgoing("GET", own_address(job, provider), _headers(provider))
+
+    def decode_job(self, status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
+        job = read(_Status, status, headers, body, provider)
+        match job.status:
+            case "IN_QUEUE":
+                return JobState("", "queued")
+            case "IN_PROGRESS":
+                return JobState("", "running")
+            case "COMPLETED" if job.response_url:
+                return JobState("", "done", 100, result=own_address(job.response_url, provider))
+            case _:
+                raise unreadable("a job in a state that is not known", provider)
+
+    def fetch_job(self, job: JobState, route: Route, provider: Provider) -> Outgoing:
+        return Outgoing("GET", job.result, _headers(provider))
+
+    def decode_result(self, status: int, headers: Headers, body: bytes, provider: Provider) -> Media:
+        """The addresses of what was made. A job that failed says so here, as an error."""
+        made = read(_Result, status, headers, body, provider)
+        urls = [file.url for file in (*made.images, made.video, made.audio) if file.url]
+        if not urls:
+            raise unreadable("a result without a file", provider)
+        return Media(urls=tuple(urls))
+
+    def cancel_job(self, job: str, route: Route, provider: Provider) -> Outgoing:
+        address = own_address(job, provider).partition("?")[0].removesuffix("/status")
+        return Outgoing("PUT", f"{address}/cancel", _headers(provider))
+
+
+def _family(route: Route) -> Family:
+    return next((family for start, family in _FAMILIES.items() if route.model.startswith(start)), Family())
+
+
+def _submit(body: dict[str, Any], seed: int | None, route: Route, provider: Provider, path: str) -> Outgoing:
+    if seed is not None and _family(route).seed:
+        body["seed"] = seed
+    return post(f"{route.model}{path}", body, provider)
+
+
+def _headers(provider: Provider) -> tuple[tuple[str, str], ...]:
+    return (("accept", "*/*"), *credential(provider))
+
+
+def _begun(status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
+    address = read(_Begun, status, headers, body, provider).status_url
+    if not address:
+        raise unreadable("a job without an address", provider)
+    return JobState(own_address(address, provider), "queued")
+
+
+ADAPTER: Adapter = Fal()
