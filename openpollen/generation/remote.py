@@ -11,6 +11,8 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from msgspec import structs
+
 from openpollen.core.assets import ImageRequest, JobState, Media, VideoRequest
 from openpollen.core.errors import BadGateway, GatewayError, GatewayTimeout, UnprocessableEntity
 from openpollen.core.model import Provider
@@ -69,7 +71,8 @@ class Remote:
     async def poll(self, job_id: str) -> JobState:
         """The job's state. Raises Failure."""
         adapter, route, provider = self._attempt.adapter, self._attempt.route, self._attempt.provider
-        return await self._upstream.call(adapter.poll_job(job_id, route, provider), provider, adapter.decode_job)
+        state = await self._upstream.call(adapter.poll_job(job_id, route, provider), provider, adapter.decode_job)
+        return state if state.id else structs.replace(state, id=job_id)
 
     async def fetch(self, state: JobState, bring: Callable[[Media], Awaitable[Media]]) -> Media:
         """What a finished job made; ``bring`` fetches what is still an address. Tried again until the deadline, for it is

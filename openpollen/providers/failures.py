@@ -7,7 +7,7 @@
 | our credential or permission refused (401, 403, or by code) | 502 ``provider_credential``                   | yes  |
 | overloaded (503, 529, or by its code)                       | 503 ``upstream_overloaded``, with Retry-After | yes  |
 | our rate limit there is reached (429)                       | 502 ``provider_rate_limit``, with Retry-After | yes  |
-| model or path unknown there (404, 405, 410)                 | 502 ``provider_unknown_model``                | yes  |
+| model, voice or path unknown there (404, 405, 410, or code) | 502 ``provider_unknown_model``                | yes  |
 | time-out (408; 504 and 524, which may have cost money)      | 504 ``upstream_timeout``                      | yes  |
 | request invalid (400, 413, 415, 422)                        | 400 with its words                            | no   |
 | a fault of its own (other 5xx, 409, redirects)              | 502 ``upstream_error``                        | yes  |
@@ -51,6 +51,7 @@ _MAX_RETRY_AFTER = 3600
 _REFUSED = (
     "content_policy", "content_filter", "contentfilter", "moderation", "responsibleaipolicyviolation",
     "datainspectionfailed", "data_inspection_failed", "sensitivecontent", "safety_violation", "image_safety",
+    "bad_prompt", "against_policy",
 )  # fmt: skip
 _REFUSED_EXACT = frozenset({"1301", "1026", "1027", "safety"})
 #: Arguments of ``Words.has`` that recognise a refusal of content.
@@ -70,6 +71,7 @@ _CREDENTIAL = (
     "permission_denied",
     "unauthorized",
 )
+_UNKNOWN = ("voice_not_found",)
 _OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full")
 _INVALID = frozenset({400, 413, 415, 422})
 #: Codes by which a frame decoder says that what came is no whole stream; the provider reported no error of its own.
@@ -122,7 +124,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         return Failure(told, retryable=status in (429, 503))
     if words.has(_CREDIT, _CREDIT_EXACT) or status == 402 or _CREDIT_WORDS in words.message:
         return _ours("has no credit left with it", "provider_credit", "top up the account there", provider, details)
-    if words.has(_CREDENTIAL) or status in (401, 403):
+    if words.has(_CREDENTIAL) or (status in (401, 403) and not words.has(_UNKNOWN)):
         hint = f"check {provider.key_env or 'its key'} and what the key may do there"
         return _ours("was refused access by it", "provider_credential", hint, provider, details)
     if words.has(_OVERLOADED) or status in (503, 529):
@@ -132,7 +134,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         return _ours(
             "reached its rate limit with it", "provider_rate_limit", hint, provider, details, retry_after(headers)
         )
-    if status in (404, 405, 410):
+    if status in (404, 405, 410) or words.has(_UNKNOWN):
         hint = "check base_url and the route's model name"
         return _ours("asked it for a model or path it does not have", "provider_unknown_model", hint, provider, details)
     if status in (408, 504, 524):
@@ -205,8 +207,9 @@ def from_transport(problem: OutboundError, provider: Provider) -> Failure:
 def read_words(body: bytes) -> Words:
     """Finds the message and codes in an error body, in any of the shapes that OpenAI-like hosts use.
 
-    ``{error: {message, code, type, param, innererror}}``, ``{error: text}``, ``{message, code}``, ``{detail: text or
-    list}``, ``{base_resp: {status_code, status_msg}}``; text that is no JSON is taken as the message unless it is HTML.
+    ``{error: {message, code, type, param, innererror}}``, ``{error: text}``, ``{message, code}``, ``{detail: text, list or
+    {status, message, data: {prompt_suggestion}}}``, ``{base_resp: {status_code, status_msg}}``; text that is no JSON is
+    taken as the message unless it is HTML.
     """
     try:
         answer: Any = msgspec.json.decode(body)
@@ -226,6 +229,8 @@ def read_words(body: bytes) -> Words:
     codes.append(_object(inner.get("innererror")).get("code"))
     codes += [_object(detail).get("reason") for detail in _array(inner.get("details"))]
     message = inner.get("message") or inner.get("status_msg") or inner.get("msg") or ""
+    if suggested := _object(inner.get("data")).get("prompt_suggestion"):
+        message = f"{message} The provider suggests: {suggested}"
     param = inner.get("param")
     return Words(str(message), _codes(codes), param if isinstance(param, str) else None)
 
