@@ -50,8 +50,8 @@ PROVIDERS: dict[tuple[str, str], str] = {
     ("self-hosted", "openai-audio"): "self-hosted-audio",
     ("self-hosted", "acestep"): "acestep",
     ("self-hosted", "comfyui"): "comfyui",
-    ("self-hosted", "http worker"): "worker",
-    ("self-hosted", "enqueue/status/result worker"): "worker",
+    ("self-hosted", "http worker"): "comfyui",
+    ("self-hosted", "enqueue/status/result worker"): "comfyui",
 }
 
 #: Adapter -> operation, where one provider has several.
@@ -297,9 +297,10 @@ def routes(model: Facts) -> Iterator[list[str]]:
 
 
 def hosts(fact: Facts) -> Iterator[tuple[str, str]]:
+    """Who serves a route, each once: what the facts call a worker is a ComfyUI here."""
     name: str = fact["provider"]
-    for adapter in fact["adapter"].split(" | "):
-        yield PROVIDERS.get((name, adapter), name), adapter
+    found = {PROVIDERS.get((name, adapter), name): adapter for adapter in reversed(fact["adapter"].split(" | "))}
+    yield from reversed(found.items())
 
 
 def upstreams(names: str, kind: str) -> list[tuple[str, str]]:

@@ -137,6 +137,7 @@ class AudioApi:
                 format=params.response_format,
                 speed=params.speed,
                 instructions=params.instructions,
+                seed=params.seed,
                 given=sent & {"voice", "speed"},
             )
         return self._calls.new(

@@ -28,7 +28,6 @@ WIRES = (
     "ltx",
     "acestep",
     "comfyui",
-    "worker",
 )
 
 #: Capability -> sets of units of which one must be priced whole: with any of them, whatever a call is measured in is

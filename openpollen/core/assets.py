@@ -74,6 +74,7 @@ class SpeechRequest(Struct, frozen=True):
     format: AudioFormat = "mp3"
     speed: float = 1.0
     instructions: str = ""
+    seed: int | None = None
     given: frozenset[str] = frozenset()
 
 

@@ -47,6 +47,7 @@ from openpollen.generation.measure import measured
 from openpollen.generation.order import Order
 from openpollen.generation.remote import begin, finish, upload
 from openpollen.generation.routing import Routing
+from openpollen.generation.sound import as_asked
 from openpollen.generation.upstream import Upstream
 from openpollen.generation.voice import converse, is_spoken
 from openpollen.ledger import pricing
@@ -273,6 +274,8 @@ class Pipeline:
                 made = await self._media(attempt, await begin(self.upstream, attempt, request, heard), heard, "video/")
         if isinstance(made, Media) and not isinstance(request, ImageRequest):
             try:
+                if isinstance(request, SpeechRequest | MusicRequest):
+                    made = await asyncio.to_thread(as_asked, made, request.format)
                 usage = await asyncio.to_thread(measured, request, made, call.model, admission.price)  # decodes headers
             except BadRequest:
                 raise unreadable("a file that cannot be played", provider) from None

@@ -126,7 +126,8 @@ class Adapter(Protocol):
         ...
 
     def decode_job(self, status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
-        """The state of a job. A job that failed is a state, not a Failure."""
+        """The state of a job, its ``id`` empty where the answer does not tell it. A job that failed is a state, not a
+        Failure."""
         ...
 
     def fetch_job(self, job: JobState, route: Route, provider: Provider) -> Outgoing:

@@ -7,7 +7,7 @@
 | our credential or permission refused (401, 403, or by code) | 502 ``provider_credential``                   | yes  |
 | overloaded (503, 529, or by its code)                       | 503 ``upstream_overloaded``, with Retry-After | yes  |
 | our rate limit there is reached (429)                       | 502 ``provider_rate_limit``, with Retry-After | yes  |
-| model or path unknown there (404, 405, 410)                 | 502 ``provider_unknown_model``                | yes  |
+| model, voice or path unknown there (404, 405, 410, or code) | 502 ``provider_unknown_model``                | yes  |
 | time-out (408; 504 and 524, which may have cost money)      | 504 ``upstream_timeout``                      | yes  |
 | request invalid (400, 413, 415, 422)                        | 400 with its words                            | no   |
 | a fault of its own (other 5xx, 409, redirects)              | 502 ``upstream_error``                        | yes  |
@@ -51,7 +51,7 @@ _MAX_RETRY_AFTER = 3600
 _REFUSED = (
     "content_policy", "content_filter", "contentfilter", "moderation", "responsibleaipolicyviolation",
     "datainspectionfailed", "data_inspection_failed", "sensitivecontent", "safety_violation", "image_safety",
-    "riskdetection", "contentsecurity", "ipinfringement",
+    "riskdetection", "contentsecurity", "ipinfringement", "bad_prompt", "against_policy",
 )  # fmt: skip
 _REFUSED_EXACT = frozenset({"1301", "1026", "1027", "safety"})
 #: Arguments of ``Words.has`` that recognise a refusal of content.
@@ -67,6 +67,7 @@ _CREDENTIAL = (
 )  # fmt: skip
 _OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full", "modelnotready")
 _LIMITED = ("servicequotaexceeded",)
+_UNKNOWN = ("voice_not_found",)
 #: Words of messages, in lower case, for hosts whose codes do not tell: xAI has 400 or 403 for all of these, Amazon 400 for a
 #: refusal and for a model that the account or region does not have.
 _REFUSED_WORDS = (
@@ -146,7 +147,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         return Failure(told, retryable=status in (429, 503))
     if words.has(_CREDIT, _CREDIT_EXACT) or words.says(_CREDIT_WORDS) or status == 402:
         return _ours("has no credit left with it", "provider_credit", "top up the account there", provider, details)
-    if words.has(_CREDENTIAL) or words.says(_CREDENTIAL_WORDS) or status in (401, 403):
+    if words.has(_CREDENTIAL) or words.says(_CREDENTIAL_WORDS) or (status in (401, 403) and not words.has(_UNKNOWN)):
         hint = f"check {provider.key_env or 'its key'} and what the key may do there"
         return _ours("was refused access by it", "provider_credential", hint, provider, details)
     if words.has(_OVERLOADED) or status in (503, 529):
@@ -156,7 +157,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         return _ours(
             "reached its rate limit with it", "provider_rate_limit", hint, provider, details, retry_after(headers)
         )
-    if status in (404, 405, 410) or words.says(_UNKNOWN_WORDS):
+    if status in (404, 405, 410) or words.has(_UNKNOWN) or words.says(_UNKNOWN_WORDS):
         hint = "check base_url and the route's model name"
         return _ours("asked it for a model or path it does not have", "provider_unknown_model", hint, provider, details)
     if status in (408, 504, 524):
@@ -222,9 +223,9 @@ def from_transport(problem: OutboundError, provider: Provider) -> Failure:
 def read_words(body: bytes) -> Words:
     """Finds the message and codes in an error body, in any of the shapes that OpenAI-like hosts use.
 
-    ``{error: {message, code, type, param, innererror}}``, ``{error: text}``, ``{message, code}``, ``{detail: text or
-    list}``, ``{base_resp: {status_code, status_msg}}``, AWS's ``{__type, message}``; text that is
-    no JSON is taken as the message unless it is HTML.
+    ``{error: {message, code, type, param, innererror}}``, ``{error: text}``, ``{message, code}``, ``{detail: text, list or
+    {status, message, data: {prompt_suggestion}}}``, ``{base_resp: {status_code, status_msg}}``, AWS's ``{__type, message}``;
+    text that is no JSON is taken as the message unless it is HTML.
     """
     try:
         answer: Any = msgspec.json.decode(body)
@@ -247,6 +248,8 @@ def read_words(body: bytes) -> Words:
     kind = inner.get("__type")
     codes.append(kind.rpartition("#")[2] if isinstance(kind, str) else None)
     message = inner.get("message") or inner.get("status_msg") or inner.get("msg") or inner.get("Message") or ""
+    if suggested := _object(inner.get("data")).get("prompt_suggestion"):
+        message = f"{message} The provider suggests: {suggested}"
     param = inner.get("param")
     return Words(str(message), _codes(codes), param if isinstance(param, str) else None)
 

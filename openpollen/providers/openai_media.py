@@ -148,6 +148,7 @@ def encode_speech(request: SpeechRequest | MusicRequest, route: Route, provider:
             body["speed"] = request.speed
         if request.instructions:
             body["instructions"] = request.instructions
+        body |= _only(extra, seed=request.seed)
     return _post_json(body, "audio/speech", route, provider, accept="application/octet-stream")
 
 

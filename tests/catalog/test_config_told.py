@@ -73,7 +73,12 @@ def test_a_data_folder_that_cannot_be_made_is_told_with_what_to_do() -> None:
 
 
 def test_doctor_names_no_variable_that_would_not_help(tmp_path: Path) -> None:
-    done = polli("admin", "doctor", "--data", str(tmp_path))
-    line = next(line for line in done.stdout.splitlines() if "comfyui:" in line)
-    assert "COMFYUI_URL" not in line
+    config = tmp_path / "openpollen.toml"
+    spare = (
+        LAB.replace("lab", "spare").replace("openai_compatible", "fake").replace("http://127.0.0.1:9100", "{SPARE_URL}")
+    )
+    config.write_text(spare + MODEL + ROUTE.replace('"lab"', '"spare"') + PRICE, "utf-8")
+    done = polli("admin", "doctor", "--data", str(tmp_path), "--config", str(config))
+    line = next(line for line in done.stdout.splitlines() if "spare:" in line)
+    assert "SPARE_URL" not in line
     assert "no adapter" in line

@@ -152,7 +152,7 @@ def test_every_credential_makes_its_provider_live_once_its_wire_is_spoken() -> N
     names = {row.key.removeprefix("env:") for row in CATALOG.providers.values() if row.key}
     places = ("AZURE_OPENAI_RESOURCE", "AWS_REGION", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION")
     places += ("GOOGLE_APPLICATION_CREDENTIALS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "BEDROCK_S3_URI")
-    servers = ("VLLM_URL", "AUDIO_URL", "COMFYUI_URL", "IMAGE_WORKER_URL", "ACESTEP_URL")
+    servers = ("VLLM_URL", "AUDIO_URL", "COMFYUI_URL", "ACESTEP_URL")
     env = {**dict.fromkeys(names | set(places), "x"), **dict.fromkeys(servers, "http://gpu:8000")}
     registry = Registry.build(CATALOG, env, local_url="http://127.0.0.1:1/v1", wires=wires)
     assert registry.missing() == []

@@ -1,0 +1,29 @@
+"""Sound in the format that was asked for, whatever its provider makes. Pure but for what PyAV does."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from openpollen.core.assets import AUDIO_TYPES, Asset, AudioFormat, Media
+
+#: Types of files that are turned into others.
+_FILES = frozenset(AUDIO_TYPES.values()) - {AUDIO_TYPES["pcm"]} | {"audio/mp4"}
+#: The beginnings of files that raw samples never have by chance, as they have that of an mp3 without a header.
+_NOT_RAW = (b"RIFF", b"OggS", b"fLaC", b"ID3")
+
+
+def as_asked(made: Media, audio_format: AudioFormat) -> Media:
+    """The sound with every file of another format turned into ``audio_format``. What is no known file stays as it is: raw
+    samples are that. Raises BadRequest for a file that is damaged."""
+    return structs.replace(made, assets=tuple(_as_asked(asset, audio_format) for asset in made.assets))
+
+
+def _as_asked(asset: Asset, audio_format: AudioFormat) -> Asset:
+    wanted = AUDIO_TYPES[audio_format]
+    other = asset.data.startswith(_NOT_RAW) if audio_format == "pcm" else asset.mime in _FILES - {wanted}
+    if not other:
+        return asset
+    from openpollen.engines import codec  # PyAV is loaded with the first sound, not at start
+
+    samples, rate = codec.decode(asset.data)
+    return Asset(codec.encode(samples, rate, audio_format), wanted, asset.name)
