@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -51,6 +53,11 @@ class Host(ThreadingHTTPServer):
                 return 200, done | {"usage": {"completion_tokens": 1000, "total_tokens": 1000}}
             case "POST", "/ark/images/generations":
                 return 200, {"data": [{"url": f"{self.url}/a.png"}], "usage": {"generated_images": 1}}
+            case "POST", "/scope/services/aigc/video-generation/video-synthesis":
+                return 200, {"output": {"task_id": "t1", "task_status": "PENDING"}}
+            case "GET", "/scope/tasks/t1":
+                done = {"task_id": "t1", "task_status": "SUCCEEDED", "video_url": f"{self.url}/a.mp4"}
+                return 200, {"output": done, "usage": {"duration": 2, "video_count": 1}}
             case "POST", "/scope/services/aigc/multimodal-generation/generation":
                 if "forbidden" in words:
                     return 400, {"code": "DataInspectionFailed", "message": "It may be inappropriate."}
@@ -146,6 +153,22 @@ def test_a_film_is_billed_by_the_tokens_that_its_host_tells(caller: Account, hos
     assert host.asked[0][2]["content"] == [{"type": "text", "text": f"a fox {flags}"}]
     assert credentials(host) == {"ark": {f"Bearer {KEY}"}, "a.mp4": {None}}
     assert caller.balance == NANO - 1000 * 1500  # 1.5 pollen a million
+
+
+def test_a_film_from_a_picture_goes_to_the_model_that_animates_with_the_pictures_bytes(
+    caller: Account, host: Host
+) -> None:
+    uploaded = caller.request("POST", "/upload", body=PNG, headers={"content-type": "image/png"}).json["url"]
+    reply = caller.get(f"/video/it%20turns?model=wan&duration=2&resolution=1080p&image={quote(uploaded, safe='')}")
+    assert reply.status == 200, reply.text
+    asked = host.asked[0][2]
+    assert asked["model"] == "wan2.6-i2v-flash"
+    assert asked["input"] == {
+        "prompt": "it turns", "img_url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}",
+    }  # fmt: skip
+    assert (asked["parameters"]["resolution"], asked["parameters"]["audio"]) == ("1080P", True)
+    assert credentials(host) == {"scope": {f"Bearer {KEY}"}, "a.mp4": {None}}
+    assert caller.balance == NANO - 2 * nano("0.15")
 
 
 @pytest.mark.parametrize(
