@@ -8,7 +8,6 @@ nothing carries a watermark.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability, Provider, Route
 from openpollen.core.usage import Usage
 from openpollen.outbound.message import Outgoing
+from openpollen.providers import dashscope_models as models
 from openpollen.providers import shapes
 from openpollen.providers.adapter import Adapter, BaseAdapter, Headers
 from openpollen.providers.failures import from_answer, unreadable
@@ -28,26 +28,6 @@ _PICTURES = "services/aigc/multimodal-generation/generation"
 _FILMS = "services/aigc/video-generation/video-synthesis"
 _TASK = ("x-dashscope-async", "enable")
 
-#: Models of pictures that make one at a time, and those of them that make these sizes only.
-_SINGLE = frozenset({"qwen-image", "qwen-image-plus", "qwen-image-max", "qwen-image-edit"})
-_FIXED = _SINGLE - {"qwen-image-edit"}
-#: Pixels of an edit of Wan 2.7 at most; from words alone its larger model makes four times as many.
-_MOST_EDITED = 2048 * 2048
-_SIZES = ((1664, 928), (1472, 1104), (1328, 1328), (1104, 1472), (928, 1664))
-#: Sizes of films from words, by resolution. Those from a picture have its shape and about as many pixels.
-_FRAMES: Mapping[str, tuple[tuple[int, int], ...]] = {
-    "480p": ((832, 480), (480, 832), (624, 624)),
-    "720p": ((1280, 720), (720, 1280), (960, 960), (1088, 832), (832, 1088)),
-    "1080p": ((1920, 1080), (1080, 1920), (1440, 1440), (1632, 1248), (1248, 1632)),
-}
-#: Resolutions of models, by the start of their name; the last row is for any other.
-_TIERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("wan2.2-t2v-plus", ("480p", "1080p")),
-    ("wan2.2-i2v-flash", ("480p", "720p")),
-    ("wan2.2-i2v-plus", ("480p", "1080p")),
-    ("wan2.5", ("480p", "720p", "1080p")),
-    ("", ("720p", "1080p")),
-)
 _STATES: Mapping[str, Literal["queued", "running", "done"]] = {
     "PENDING": "queued", "RUNNING": "running", "SUSPENDED": "running", "SUCCEEDED": "done",
 }  # fmt: skip
@@ -100,24 +80,26 @@ class DashScope(BaseAdapter):
 
     def params(self, operation: Capability, provider: Provider, route: Route) -> frozenset[str]:
         if operation is Capability.VIDEO:
-            sounding = {"audio"} if _sounds(route.model) else set[str]()
-            return _FILM | sounding | ({"image"} if _animates(route.model) else {"width", "height", "aspect_ratio"})
+            sounding = {"audio"} if models.sounds(route.model) else set[str]()
+            return (
+                _FILM | sounding | ({"image"} if models.animates(route.model) else {"width", "height", "aspect_ratio"})
+            )
         if operation not in self.operations:
             return frozenset()
-        several = set[str]() if route.model in _SINGLE else {"n"}
+        several = set[str]() if route.model in models.SINGLE else {"n"}
         if operation is Capability.EDIT:
-            return _PICTURE | several | {"image"} | (set[str]() if _thinks(route.model) else {"negative_prompt"})
-        return _PICTURE | several | {"reasoning" if _thinks(route.model) else "negative_prompt"}
+            return _PICTURE | several | {"image"} | (set[str]() if models.thinks(route.model) else {"negative_prompt"})
+        return _PICTURE | several | {"reasoning" if models.thinks(route.model) else "negative_prompt"}
 
     def encode_image(
         self, request: ImageRequest, route: Route, provider: Provider, uploaded: tuple[str, ...] = ()
     ) -> Outgoing:
         wanted: dict[str, Any] = {"n": request.n, "watermark": False}
         if not request.images or request.given & {"size", "width", "height"}:
-            wanted["size"] = _picture_size(request, route.model)
+            wanted["size"] = models.picture_size(request, route.model)
         if request.seed is not None:
             wanted["seed"] = request.seed
-        if not _thinks(route.model):
+        if not models.thinks(route.model):
             wanted["prompt_extend"] = False
             if request.negative_prompt:
                 wanted["negative_prompt"] = request.negative_prompt
@@ -144,7 +126,7 @@ class DashScope(BaseAdapter):
     ) -> Outgoing:
         """A task: a film from words in a size, or from its first frame, whose shape it keeps, in a resolution."""
         source: dict[str, Any] = {"prompt": request.prompt}
-        tier = shapes.tier_of(request, _tiers(route.model), route.model)
+        tier = shapes.tier_of(request, models.tiers(route.model), route.model)
         wanted: dict[str, Any] = {"duration": shapes.whole_seconds(request, route.model)}
         if request.images:
             first, *more = request.images
@@ -155,8 +137,8 @@ class DashScope(BaseAdapter):
             source["img_url"] = data_uri(first)
             wanted["resolution"] = tier.upper()
         else:
-            wanted["size"] = _text(*_nearest(shapes.shape_of(request), _FRAMES[tier]))
-        if _sounds(route.model):
+            wanted["size"] = models.frame(shapes.shape_of(request), tier)
+        if models.sounds(route.model):
             wanted["audio"] = request.audio
         wanted |= {"prompt_extend": False, "watermark": False}
         if request.seed is not None:
@@ -198,42 +180,6 @@ def _read(status: int, headers: Headers, body: bytes, provider: Provider) -> _An
     if answer.code and answer.output is None:
         raise from_answer(status, headers, body, provider)
     return answer
-
-
-def _thinks(model: str) -> bool:
-    return model.startswith("wan2.7-image")
-
-
-def _animates(model: str) -> bool:
-    return "-i2v" in model
-
-
-def _sounds(model: str) -> bool:
-    return not model.startswith(("wan2.2", "wan2.1", "wanx"))
-
-
-def _tiers(model: str) -> tuple[str, ...]:
-    return next(tiers for start, tiers in _TIERS if model.startswith(start))
-
-
-def _picture_size(request: ImageRequest, model: str) -> str:
-    size = (request.width, request.height)
-    if request.images and _thinks(model) and request.width * request.height > _MOST_EDITED:
-        raise BadRequest(f"size: {model} edits up to {_MOST_EDITED:,} pixels, not {request.width}x{request.height}.")
-    if model not in _FIXED or size in _SIZES:
-        return _text(*size)
-    if request.given & {"size", "width", "height"}:
-        known = ", ".join(f"{width}x{height}" for width, height in _SIZES)
-        raise BadRequest(f"size: {model} makes {known}, not {request.width}x{request.height}.")
-    return _text(*_nearest(request.width / request.height, _SIZES))
-
-
-def _nearest(shape: float, sizes: tuple[tuple[int, int], ...]) -> tuple[int, int]:
-    return min(sizes, key=lambda size: abs(math.log(size[0] / size[1] / shape)))
-
-
-def _text(width: int, height: int) -> str:
-    return f"{width}*{height}"
 
 
 def _film_usage(reported: _Usage | None) -> Usage | None:

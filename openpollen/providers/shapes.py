@@ -38,15 +38,16 @@ def shape_of(request: VideoRequest) -> float:
     return ratio_of(request.aspect_ratio)
 
 
-def tier_of(request: VideoRequest, tiers: Sequence[str], model: str) -> str:
+def tier_of(request: VideoRequest, tiers: Sequence[str], model: str, *, short_side: bool = False) -> str:
     """The resolution that is asked for, of those that a model has, from small to large: ``720p``. A size in pixels is taken
-    to the nearest one. Raises BadRequest for one that is far from all of them, naming what would work."""
+    to the nearest one, by all its pixels, or by its ``short_side`` for hosts whose 720p has 720 of them in any shape.
+    Raises BadRequest for one that is far from all of them, naming what would work."""
     known = ", ".join(tiers)
     if "size" not in request.given:
         if request.resolution not in tiers:
             raise BadRequest(f"resolution: {model} makes {known}, not {request.resolution[:40]}.")
         return request.resolution
-    pixels = request.width * request.height
+    pixels = min(request.width, request.height) ** 2 * 16 / 9 if short_side else request.width * request.height
     if not _LEAST * _PIXELS[tiers[0]] <= pixels <= _MOST * _PIXELS[tiers[-1]]:
         raise BadRequest(f"size: {model} makes {known}, not {request.width}x{request.height}.")
     return min(tiers, key=lambda tier: abs(math.log(_PIXELS[tier] / pixels)))

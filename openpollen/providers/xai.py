@@ -129,7 +129,7 @@ class XAI(BaseAdapter):
         if not request.images or request.given & {"aspect_ratio", "size"}:
             body["aspect_ratio"] = shapes.nearest_ratio(shapes.shape_of(request), _FILM_RATIOS)
         tiers = _TIERS[:2] if route.model == _FIRST else _TIERS
-        body["resolution"] = shapes.tier_of(request, tiers, route.model)
+        body["resolution"] = shapes.tier_of(request, tiers, route.model, short_side=True)
         if request.images:
             body["image"] = {"url": data_uri(request.images[0])}
         return post("videos/generations", body, provider)

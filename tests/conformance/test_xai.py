@@ -126,7 +126,7 @@ def test_a_film_from_a_picture_has_its_shape_unless_another_is_given() -> None:
 
 @pytest.mark.parametrize(
     ("width", "height", "ratio", "resolution"),
-    [(1280, 720, "16:9", "720p"), (720, 1280, "9:16", "720p"), (854, 480, "16:9", "480p"), (1024, 1024, "1:1", "720p")],
+    [(1280, 720, "16:9", "720p"), (720, 1280, "9:16", "720p"), (854, 480, "16:9", "480p"), (720, 720, "1:1", "720p")],
 )
 def test_the_size_of_a_film_becomes_ratio_and_resolution(width: int, height: int, ratio: str, resolution: str) -> None:
     body = film(VideoRequest("x", width=width, height=height, given=frozenset({"size"})))
@@ -137,6 +137,8 @@ def test_films_that_it_does_not_make_are_refused() -> None:
     large = VideoRequest("x", width=1920, height=1080, given=frozenset({"size"}))
     with pytest.raises(BadRequest, match="grok-imagine-video makes 480p, 720p, not 1920x1080"):
         film(large)
+    with pytest.raises(BadRequest, match="not 1024x1024"):
+        film(VideoRequest("x", width=1024, height=1024, given=frozenset({"size"})))
     assert film(large, "grok-imagine-video-1.5")["resolution"] == "1080p"
     with pytest.raises(BadRequest, match=r"resolution: .*not 1080p"):
         film(VideoRequest("x", resolution="1080p"))
