@@ -26,4 +26,6 @@ def _as_asked(asset: Asset, audio_format: AudioFormat) -> Asset:
     from openpollen.engines import codec  # PyAV is loaded with the first sound, not at start
 
     samples, rate = codec.decode(asset.data)
+    if audio_format == "pcm" and samples.ndim == 2:
+        samples = samples.mean(axis=1)  # resampling to one channel adds both up, which is too loud
     return Asset(codec.encode(samples, rate, audio_format), wanted, asset.name)

@@ -36,7 +36,8 @@ def body(out: Outgoing) -> dict[str, Any]:
 
 
 def asked(**more: Any) -> dict[str, Any]:
-    return body(adapter.encode_speech(MusicRequest(**({"prompt": "lofi"} | more)), TURBO, HOST))
+    fields: dict[str, Any] = {"prompt": "lofi"}
+    return body(adapter.encode_speech(MusicRequest(**(fields | more)), TURBO, HOST))
 
 
 def test_documented_request_of_a_song() -> None:

@@ -40,11 +40,13 @@ def graph(out: Outgoing) -> dict[str, dict[str, Any]]:
 
 
 def picture(route: Route = FLUX, uploaded: tuple[str, ...] = (), **more: Any) -> dict[str, dict[str, Any]]:
-    return graph(adapter.encode_image(ImageRequest(**({"prompt": "a fox", "seed": 1} | more)), route, HOST, uploaded))
+    fields: dict[str, Any] = {"prompt": "a fox", "seed": 1}
+    return graph(adapter.encode_image(ImageRequest(**(fields | more)), route, HOST, uploaded))
 
 
 def film(route: Route = LTX, **more: Any) -> dict[str, dict[str, Any]]:
-    return graph(adapter.encode_video(VideoRequest(**({"prompt": "waves", "seed": 1} | more)), route, HOST))
+    fields: dict[str, Any] = {"prompt": "waves", "seed": 1}
+    return graph(adapter.encode_video(VideoRequest(**(fields | more)), route, HOST))
 
 
 def inputs(nodes: dict[str, dict[str, Any]], kind: str) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def inputs(nodes: dict[str, dict[str, Any]], kind: str) -> dict[str, Any]:
 
 
 def links(node: dict[str, Any]) -> Iterator[str]:
-    return (value[0] for value in node["inputs"].values() if isinstance(value, list))
+    return (str(value[0]) for value in node["inputs"].values() if type(value) is list)
 
 
 def own(folder: Path, nodes: dict[str, Any]) -> Route:
@@ -328,7 +330,7 @@ def test_documented_failures_of_a_job() -> None:
 
 
 def refused(*errors: tuple[str, str]) -> bytes:
-    found = [{"type": kind, "message": "Value", "details": said, "extra_info": {}} for kind, said in errors]
+    found = [{"type": kind, "message": "Value", "details": said, "extra_info": None} for kind, said in errors]
     error = {"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation"}
     node_errors = {"4": {"errors": found, "dependent_outputs": ["9"], "class_type": "UNETLoader"}}
     return json.dumps({"error": error, "node_errors": node_errors}).encode()
