@@ -11,14 +11,14 @@ from openpollen.catalog.parse import PER_UNITS
 from openpollen.catalog.registry import Registry
 from openpollen.core.model import Model, Price, Unit
 from openpollen.engines.voices import VOICES
+from openpollen.providers.adapter import adapters
 
 _MODELS_HEAD = """# Models
 
 Written by `make docs` from the shipped catalogue. Prices are pollen (1 pollen is 1 USD), of tokens and characters for a
 million of them. A route is live when its provider's credentials are set; the first live one serves. "Else" is the
 built-in engine that serves when none is live, at its own price (0 unless you set one): it is told in `x-model-used`,
-in `served_by` of the model lists and at start. Routes in italics wait for their adapter: this version speaks the
-`openai_compatible` wire. Some prices depend on length, quality or resolution: see
+in `served_by` of the model lists and at start. Some prices depend on length, quality or resolution: see
 [prices](prices.md#variants).
 """
 
@@ -43,7 +43,8 @@ def voices_page() -> str:
 
 def models_page() -> str:
     """The page of models, in Markdown, as they are served with no credential set."""
-    registry = Registry.build(load_catalog(), {}, local_url="http://local")
+    wires = {wire: adapter.operations for wire, adapter in adapters().items()}
+    registry = Registry.build(load_catalog(), {}, local_url="http://local", wires=wires)
     parts = [_MODELS_HEAD]
     for kind, title in _KINDS.items():
         models = [model for model in registry.models() if model.kind == kind and not model.local]
@@ -67,14 +68,10 @@ def _row(model: Model, registry: Registry) -> str:
     names = ", ".join(f"`{alias}`" for alias in (*model.aliases, *model.successor_aliases))
     marks = " (paid)" if model.paid_only else ""
     can = ", ".join(sorted(capability.value.replace("_", " ") for capability in model.capabilities))
-    routes = ", ".join(dict.fromkeys(_route(route.provider, registry) for route in model.routes)) or "none"
+    routes = ", ".join(dict.fromkeys(route.provider for route in model.routes)) or "none"
     now = registry.now(model)
     other = f"`{now.routes[0][0].model}`" if now and now.served_by else ""
     return f"| `{model.name}`{marks}<br>{model.title} | {names} | {can} | {_price(model.price)} | {routes} | {other} |"
-
-
-def _route(name: str, registry: Registry) -> str:
-    return f"*{name}*" if "no adapter" in registry.providers[name].missing else name
 
 
 def _price(price: Price) -> str:
@@ -96,5 +93,5 @@ def _credentials(registry: Registry) -> str:
     lines = ["## Providers\n", "What makes the routes of each one live.\n", "| Provider | Live when |", "| --- | --- |"]
     used = dict.fromkeys(route.provider for model in registry.models() for route in model.routes)
     missing = {name: registry.providers[name].missing for name in sorted(used) if name != "local"}
-    lines += [f"| `{name}` | {words.replace('; this version', '. This version')} |" for name, words in missing.items()]
+    lines += [f"| `{name}` | {words} |" for name, words in missing.items()]
     return "\n".join(lines) + "\n"
