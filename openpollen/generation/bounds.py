@@ -6,6 +6,7 @@ where they really stand; a long word in a text stays text.
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import msgspec
@@ -15,7 +16,7 @@ from openpollen.core.assets import ImageRequest, MusicRequest, SpeechRequest, Tr
 from openpollen.core.chat import ChatRequest
 from openpollen.core.model import Capability, Model, Price, Unit
 from openpollen.generation.call import Request
-from openpollen.generation.limits import LONGEST_MUSIC
+from openpollen.generation.limits import LONGEST_MUSIC, frame_size
 from openpollen.ledger import ceiling
 from openpollen.ledger.pricing import Ceiling, PriceFacts
 
@@ -78,10 +79,11 @@ def ceiling_of(
             )
             return PriceFacts(quality=request.quality, resolution=resolution), most
         case VideoRequest():
+            width, height = _frame(request)
             most = ceiling.video_ceiling(
                 seconds=request.seconds + (0 if exact or engine.local else _VIDEO_SLACK),
-                width=request.width,
-                height=request.height,
+                width=width,
+                height=height,
                 fps=request.fps or 30,
                 prompt_bytes=_prompt_bytes(request.prompt, rewritten),
             )
@@ -94,6 +96,15 @@ def ceiling_of(
             return PriceFacts(), ceiling.music_ceiling(seconds=seconds + slack, prompt=request.prompt)
         case TranscriptionRequest():
             return PriceFacts(), ceiling.transcription_ceiling(ms=request.heard_ms)
+
+
+def _frame(request: VideoRequest) -> tuple[int, int]:
+    """The largest frame that a host may make of the request: without a size in pixels a resolution is an area to many, of as
+    many pixels in every shape as it has in 16:9."""
+    asked = request.width, request.height
+    if "size" in request.given:
+        return asked
+    return max(asked, frame_size("16:9", request.resolution), key=math.prod)
 
 
 def _prompt_bytes(prompt: str, rewritten: bool) -> int:

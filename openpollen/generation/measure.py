@@ -161,7 +161,7 @@ def measure_image(
     images = len(made.assets) if images is None else images
     if Unit.OUTPUT_IMAGE_TOKEN not in price.rates:
         return Usage(images=images)
-    if made.usage is not None:
+    if made.usage is not None and made.usage.made_tokens:
         return structs.replace(made.usage, images=0)
     tokens = (model.limits.image_tokens or 0) * images
     return Usage(

@@ -16,6 +16,7 @@ from openpollen.catalog.validate import BILLED_IN
 from openpollen.core.assets import (
     Asset,
     ImageRequest,
+    Media,
     MusicRequest,
     SpeechRequest,
     TranscriptionRequest,
@@ -26,7 +27,8 @@ from openpollen.core.model import Capability, Kind, Limits, Model, Price, Unit, 
 from openpollen.core.usage import Usage
 from openpollen.generation.bounds import LONGEST_REWRITTEN, ceiling_of
 from openpollen.generation.call import Request
-from openpollen.generation.measure import assumed
+from openpollen.generation.limits import frame_size
+from openpollen.generation.measure import assumed, measure_image
 from openpollen.ledger.pricing import PriceFacts, charge, upper_bound, with_input_of
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
@@ -248,6 +250,22 @@ def test_a_film(
     tokens = width * height * (fps or 30) * made // (1024 * 1000)
     usage = Usage(video_tokens=tokens) if Unit.VIDEO_TOKEN in model.price.rates else Usage(video_ms=made)
     assert cost(usage, model, facts) <= bound
+
+
+@pytest.mark.parametrize(("resolution", "made"), [("480p", 640 * 640), ("720p", 960 * 960), ("1080p", 1440 * 1440)])
+@pytest.mark.parametrize("shape", ["1:1", "9:16", "21:9"])
+def test_a_film_of_another_shape_has_the_pixels_of_its_resolution(resolution: str, made: int, shape: str) -> None:
+    model = MODELS["seedance"]
+    width, height = frame_size(shape, resolution)
+    request = VideoRequest("a", 5, width, height, aspect_ratio=shape, resolution=resolution)
+    bound, facts = most(request, model)
+    assert cost(Usage(video_tokens=made * 24 * 5 // 1024), model, facts) <= bound
+
+
+def test_a_picture_paid_by_token_is_never_free_for_want_of_a_report() -> None:
+    model = MODELS["nanobanana"]
+    made = Media((Asset(b"x", "image/png"),), usage=Usage(input_tokens=8, images=1))
+    assert measure_image(ImageRequest("a"), made, model, model.price).output_image_tokens == model.limits.image_tokens
 
 
 @relaxed
