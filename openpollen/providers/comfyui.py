@@ -54,8 +54,8 @@ class _Begun(Struct, frozen=True):
 
 class _File(Struct, frozen=True):
     filename: str
-    subfolder: str | None = None
-    type: str | None = None
+    subfolder: str
+    type: str
 
 
 class _Status(Struct, frozen=True):
@@ -65,7 +65,7 @@ class _Status(Struct, frozen=True):
 
 
 class _Entry(Struct, frozen=True):
-    outputs: dict[str, dict[str, Any]] | None = None
+    outputs: dict[str, dict[str, Any] | None] | None = None
     status: _Status | None = None
 
 
@@ -104,6 +104,8 @@ class ComfyUI(BaseAdapter):
         return names | _SHAPE if operation is Capability.VIDEO and names >= _SIZE else names
 
     def uploads(self, request: ImageRequest | VideoRequest, route: Route, provider: Provider) -> tuple[Outgoing, ...]:
+        if request.images:
+            _check_count(request, _workflow(route, provider))
         mask = request.mask if isinstance(request, ImageRequest) else None
         files = [*request.images, *([mask] if mask is not None else [])]
         return tuple(_upload(file, provider) for file in files)
@@ -165,8 +167,7 @@ class ComfyUI(BaseAdapter):
             return JobState(job, "failed", error=scrub(_why(told), [provider.key] if provider.key else []))
         if (file := _file(entry)) is None:
             return JobState(job, "failed", error="the workflow saved no file")
-        query = {"filename": file.filename, "subfolder": file.subfolder or "", "type": file.type or "output"}
-        return JobState(job, "done", 100, result=f"view?{urlencode(query)}")
+        return JobState(job, "done", 100, result=f"view?{urlencode(structs.asdict(file))}")
 
     def fetch_job(self, job: JobState, route: Route, provider: Provider) -> Outgoing:
         return Outgoing("GET", _url(provider, job.result), headers(provider, "*/*"))
@@ -192,8 +193,7 @@ def _workflow(route: Route, provider: Provider) -> Workflow:
 
 def _common(request: ImageRequest | VideoRequest, uploaded: tuple[str, ...], workflow: Workflow) -> dict[str, Any]:
     """What pictures and films have in common. A seed is drawn where none is given: a workflow has to have one."""
-    if len(request.images) > (most := workflow.images()):
-        raise BadRequest(f"image: this workflow takes at most {most} picture{'' if most == 1 else 's'}.")
+    _check_count(request, workflow)
     step = workflow.settings.side_step
     values: dict[str, Any] = {
         "prompt": request.prompt,
@@ -204,6 +204,11 @@ def _common(request: ImageRequest | VideoRequest, uploaded: tuple[str, ...], wor
         "seed": request.seed if request.seed is not None else secrets.randbelow(_MAX_SEED),
     }
     return values | {image_slot(number): name for number, name in enumerate(uploaded[: len(request.images)], 1)}
+
+
+def _check_count(request: ImageRequest | VideoRequest, workflow: Workflow) -> None:
+    if len(request.images) > (most := workflow.images()):
+        raise BadRequest(f"image: this workflow takes at most {most} picture{'' if most == 1 else 's'}.")
 
 
 def _rounded_up(value: int, step: int) -> int:
@@ -243,10 +248,12 @@ def _read(body: bytes, shape: Any, provider: Provider) -> Any:
 
 def _file(entry: _Entry) -> _File | None:
     """The first file that was saved, else the first that was only shown."""
-    values = [value for node in (entry.outputs or {}).values() for value in node.values()]
+    values = [value for node in (entry.outputs or {}).values() for value in (node or {}).values()]
     listed = [one for value in values if isinstance(value, list) for one in cast("list[Any]", value)]
-    shown = [cast("dict[str, Any]", one) for one in listed if isinstance(one, dict)]
-    files = [msgspec.convert(one, _File) for one in shown if isinstance(one.get("filename"), str)]
+    named = [cast("dict[str, Any]", one) for one in listed if isinstance(one, dict) and "filename" in one]
+    files = [
+        _File(str(one["filename"]), str(one.get("subfolder") or ""), str(one.get("type") or "output")) for one in named
+    ]
     return next((file for file in files if file.type == "output"), files[0] if files else None)
 
 

@@ -72,7 +72,7 @@ class Workflow(Struct, frozen=True):
     def filled(self, values: Mapping[str, Any]) -> Graph:
         """The nodes to run, with every slot filled that has a value. Raises BadWorkflow when nothing is left to run for."""
         graph = _Filling(self.nodes, values).graph()
-        used = {value[0] for node in self.nodes.values() for value in node.inputs.values() if _is_link(value)}
+        used = {value[0] for node in self.nodes.values() for value in _values(node) if _is_link(value)}
         if not graph.keys() - used:
             raise BadWorkflow(f"nothing can be run without {', '.join(sorted(self.slots - values.keys())) or 'a node'}")
         return graph
@@ -123,8 +123,13 @@ def _image_number(slot: str) -> int:
     return int(found[1] or 1) if found else 0
 
 
+def _values(node: Node) -> list[Any]:
+    """What its inputs have, and what they have in place of it."""
+    return [*node.inputs.values(), *_object(node.meta.get("else")).values()]
+
+
 def _slots_of(node: Node) -> Iterator[str]:
-    for value in [*node.inputs.values(), *_object(node.meta.get("else")).values()]:
+    for value in _values(node):
         if (slot := _slot(value)) is not None:
             yield slot
     if isinstance(needed := node.meta.get("needs"), str):

@@ -54,8 +54,8 @@ _PAUSE_SECONDS, _LONGEST_SECONDS = 1.0, 8.0
 
 
 class _Token(Struct, frozen=True):
-    text: str = ""
-    type: str = "word"
+    text: str | None = None
+    type: str | None = None
     start: float | None = None
     end: float | None = None
 
@@ -123,7 +123,7 @@ class ElevenLabs(BaseAdapter):
             raise unreadable("an answer that cannot be read", provider) from None
         tokens = [token for token in heard.words or () if token.type != "audio_event"]
         words = tuple(
-            Word(token.text, token.start, token.end)
+            Word(token.text or "", token.start, token.end)
             for token in tokens
             if token.type == "word" and token.start is not None and token.end is not None
         )
@@ -155,7 +155,7 @@ def _segments(tokens: list[_Token]) -> Iterator[tuple[float, float, str]]:
                 yield start, end, said
                 text, start = "", -1.0
             start, end = token.start if start < 0 else start, token.end
-        text += token.text
+        text += token.text or ""
     if text.strip() and start >= 0:
         yield start, end, text.strip()
 

@@ -71,6 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
                     return {
                         "detail": {"status": "bad_prompt", "message": "No.", "data": {"prompt_suggestion": "Jazz."}}
                     }
+                if "damaged" in json.dumps(asked):
+                    return b"RIFF\x00\x00\x00\x00WAVEfmt that ends here"
                 name, rate, *_ = query["output_format"][0].split("_")
                 sound = TONE if kind == "text-to-speech" else STEREO
                 sound = codec.resample(sound, 48_000, int(rate), sound.ndim)
@@ -161,6 +163,13 @@ def test_sound_is_what_was_asked_for_whatever_the_host_makes(
     assert float(np.abs(loud).mean()) == pytest.approx(float(np.abs(TONE).mean()), rel=0.05)
     if model == "elevenlabs":
         assert reply.cost == 15 * 270_000
+
+
+def test_sound_that_cannot_be_turned_into_what_was_asked_for_is_free(caller: Account) -> None:
+    wanted = {"model": "elevenlabs", "input": "damaged", "response_format": "flac"}
+    reply = caller.post("/v1/audio/speech", wanted)
+    assert (reply.status, reply.error["reason"]) == (502, "upstream_invalid_answer")
+    assert caller.balance == PACK * NANO
 
 
 def test_a_seed_and_a_speed_reach_a_voice_and_instructions_are_told(caller: Account, host: Host) -> None:

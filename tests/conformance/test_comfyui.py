@@ -125,6 +125,8 @@ def test_more_pictures_than_a_workflow_has_places_for_are_refused() -> None:
         picture(KLEIN, tuple(str(number) for number in range(11)), images=eleven)
     with pytest.raises(BadRequest, match=r"^image: this workflow takes at most 0 pictures"):
         picture(FLUX, ("a",), images=(A,))
+    with pytest.raises(BadRequest, match="at most 10"):  # before anything is uploaded
+        adapter.uploads(ImageRequest("x", images=eleven), KLEIN, HOST)
     nodes = picture(KLEIN, tuple(str(number) for number in range(10)), images=eleven[:10])
     assert sum(node["class_type"] == "ReferenceLatent" for node in nodes.values()) == 10
 
@@ -310,6 +312,12 @@ def test_documented_states_of_a_job() -> None:
     assert "preview.png" in seen(entry({"5": {"images": [shown]}})).result
     film = {"images": [{"filename": "f.mp4", "subfolder": "video", "type": "output"}], "animated": [True]}
     assert "f.mp4" in seen(entry({"21": film})).result
+    odd = {
+        "1": None,
+        "2": {"images": [None, 3, {"name": "x"}]},
+        "3": {"images": [{"filename": "o.png", "subfolder": None}]},
+    }
+    assert seen(entry(odd)).result == "view?filename=o.png&subfolder=&type=output"
     older = json.dumps({JOB: {"outputs": {"8": {"images": [saved]}}}}).encode()
     assert seen(older).status == "done"
     made = adapter.decode_result(200, {}, b"\x89PNG picture", HOST)

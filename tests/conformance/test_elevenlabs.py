@@ -105,6 +105,7 @@ def test_segments_end_with_sentences_before_pauses_and_when_they_are_long() -> N
     [
         (b'{"text": "", "language_code": null, "words": null}', "", 0),
         (b'{"text": "", "words": [], "new_field": 1}', "", 0),
+        (b'{"text": "", "words": [{"text": null, "type": null}, {}]}', "", 0),
         (b'{"text": "a", "words": [{"text": "a", "type": "word", "start": null, "end": null}]}', "a", 0),
         (b'{"text": "a", "words": [{"text": "(hum)", "type": "audio_event", "start": 0, "end": 1}]}', "a", 0),
     ],
