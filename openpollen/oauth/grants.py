@@ -119,6 +119,8 @@ def refreshed(connection: Connection, token: str, client_id: str) -> Granted | R
     key = get_key(connection, row.key_id)
     if not key.enabled or (key.expires_at is not None and key.expires_at <= now):
         return Refused("invalid_grant", "This grant has expired or was switched off. Ask the user again.")
+    if key.app_key_id is not None and not _app_stands(connection, key.app_key_id):
+        return Refused("invalid_grant", "The app was revoked or switched off.")
     took = update(refresh_tokens).where(here, refresh_tokens.c.used_at.is_(None)).values(used_at=now)
     if connection.execute(took).rowcount != 1:
         end(connection, key.id, "reused refresh token")

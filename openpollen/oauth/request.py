@@ -7,6 +7,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
@@ -77,6 +78,15 @@ class Ask(Struct, frozen=True):
     @property
     def markup(self) -> int:
         return self.app.key.markup if self.app is not None else 0
+
+    @property
+    def shown(self) -> str:
+        """A digest of what the consent page says that its app can change: a decision is about what was read, not about what
+        the app became meanwhile."""
+        app = self.app
+        said = (app.key.id, app.key.name, app.author.name, app.author.github, app.key.markup) if app else ()
+        host = self.place.host if self.place is not None else ""
+        return blake2b(repr((said, host, self.scopes)).encode(), digest_size=12).hexdigest()
 
 
 def parameters(query: str) -> dict[str, str]:

@@ -86,8 +86,9 @@ class ConsentPages:
             await self._send_back(exchange, ask, {"error": "access_denied"})
             return
         choice = _chosen(fields, ask, self._offered(ask))
-        if choice.faults:
-            await self._show(exchange, viewer, ask, choice, link=link, status=422)
+        changed = fields.get("shown", [""])[-1] != ask.shown
+        if choice.faults or changed:
+            await self._show(exchange, viewer, ask, choice, link=link, changed=changed, status=409 if changed else 422)
             return
         agreed = self._agreed(ask, choice)
 
@@ -142,8 +143,10 @@ class ConsentPages:
             await self._show(exchange, viewer, ask, _first(ask), code=devices.shown(code))
             return
         choice = _chosen(fields, ask, self._offered(ask))
-        if decision == "allow" and choice.faults:
-            await self._show(exchange, viewer, ask, choice, code=devices.shown(code), status=422)
+        changed = fields.get("shown", [""])[-1] != ask.shown
+        if decision == "allow" and (choice.faults or changed):
+            status = 409 if changed else 422
+            await self._show(exchange, viewer, ask, choice, code=devices.shown(code), changed=changed, status=status)
             return
         agreed = self._agreed(ask, choice) if decision == "allow" else None
 
@@ -179,6 +182,7 @@ class ConsentPages:
         *,
         link: str = "",
         code: str = "",
+        changed: bool = False,
         status: int = 200,
     ) -> None:
         def look(connection: Connection) -> Balances:
@@ -190,6 +194,7 @@ class ConsentPages:
             "choice": choice,
             "link": link,
             "code": code,
+            "changed": changed,
             "wallet": wallet,
             "offered": self._offered(ask),
             "scope_text": _SCOPE_TEXT,

@@ -92,6 +92,16 @@ def test_a_repeat_after_ten_seconds_ends_the_key_for_somebody_has_a_copy(
     assert refusal(endpoint(server, "/api/oauth/token", fields)) == "invalid_grant"
 
 
+def test_a_refresh_token_is_worth_nothing_while_its_app_is_switched_off(server: Gateway, user: Person) -> None:
+    app = author_of(server).app("Notes", redirectUris=["https://garden.example/back"])
+    token = app.token(user.back(app.asks_code(scope="offline_access"))["code"]).json
+    fields = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"], "client_id": app.key}
+    assert rewrite(server, "UPDATE api_keys SET enabled = 0 WHERE id = ?", app.key_id) == 1
+    assert refusal(endpoint(server, "/api/oauth/token", fields)) == "invalid_grant"
+    assert rewrite(server, "UPDATE api_keys SET enabled = 1 WHERE id = ?", app.key_id) == 1
+    assert endpoint(server, "/api/oauth/token", fields).status == 200
+
+
 def test_a_code_is_worth_nothing_once_its_account_is_closed(server: Gateway, user: Person, app: App) -> None:
     code = user.back(app.asks_code())["code"]
     server.admin("user", "ban", user.account.id)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.gateway import NANO, Account, Gateway
 from tests.labconfig import ANSWER
-from tests.oauth.people import App, Person, author_of, endpoint, filled
+from tests.oauth.people import App, Author, Person, author_of, endpoint, filled
 
 
 def test_the_key_comes_in_the_fragment_and_spends_the_users_pollen(server: Gateway, user: Person, app: App) -> None:
@@ -182,3 +183,32 @@ def test_revoking_ends_the_key_at_once(server: Gateway, user: Person, app: App) 
     mine = user.account.key
     assert endpoint(server, "/api/oauth/revoke", {"token": mine}).status == 200
     assert user.account.get("/api/account/key").status == 200, "a key that was not granted is not revoked here"
+
+
+@pytest.mark.parametrize("change", [{"markup": "50"}, {"name": "Your bank"}])
+@pytest.mark.parametrize("flow", ["link", "device"])
+def test_a_decision_is_about_what_was_read(server: Gateway, user: Person, flow: str, change: dict[str, str]) -> None:
+    """The author raises the share, or renames the app, while the page is open: nothing is allowed before it is read again."""
+    author = Person.new(server, permissions="profile,balance,usage,keys")
+    app = Author(server, author.account).app("Honest", appUrl="https://garden.example", devices=True)
+    if flow == "link":
+        page, target = user.get("/authorize?" + urlencode(app.asks())), "/authorize"
+    else:
+        begun = server.request(
+            "POST",
+            "/api/device/code",
+            body=json.dumps({"client_id": app.key}).encode(),
+            headers={"content-type": "application/json"},
+        ).json
+        page = user.post("/device", filled(user.get("/device"), {"user_code": begun["user_code"]}))
+        target = "/device"
+    assert "Honest" in page.text
+    form = author.get(f"/me/apps/{app.key_id}")
+    assert author.post(f"/me/apps/{app.key_id}", filled(form, change)).status == 303
+    reply = user.post(target, [*filled(page, {"budget": "3"}), ("decision", "allow")])
+    assert reply.status == 409
+    assert "has changed since" in reply.text
+    assert 'value="3"' in reply.text
+    assert user.get("/me/connected").text.count("Honest") == 0
+    again = user.post(target, [*filled(reply, {}), ("decision", "allow")])
+    assert again.status == (303 if flow == "link" else 200)
