@@ -1,20 +1,23 @@
-"""Answers of Anthropic's Messages API, whole and streamed (https://docs.anthropic.com/en/api/messages-streaming)."""
+"""Whole answers of Anthropic's Messages API (https://docs.anthropic.com/en/api/messages), and what streams share with them.
+
+Thoughts, and searches with what they found, go out in ``content_blocks`` as they came and return with the next turn.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import msgspec
-from msgspec import Struct, field, structs
+from msgspec import Struct
 
-from openpollen.core.chat import ChatAnswer, ChatFrame
+from openpollen.core.chat import ChatAnswer
 from openpollen.core.model import Provider
 from openpollen.core.usage import Usage
-from openpollen.outbound.sse import SseParser
-from openpollen.providers.adapter import Headers
-from openpollen.providers.completion import Chunks, Message, whole
+from openpollen.providers.completion import Message, whole
 from openpollen.providers.conversation import ToolCall
 from openpollen.providers.failures import from_answer, unreadable
+from openpollen.providers.openai_wire import MAX_TOKENS
 
 _FINISH = {
     "end_turn": "stop",
@@ -25,187 +28,137 @@ _FINISH = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
+_SEARCHES = frozenset({"server_tool_use", "web_search_tool_result"})
 
 
-class _Reported(Struct):
+class Made(Struct, frozen=True):
+    """Parts of the output tokens."""
+
+    thinking_tokens: int | None = None
+
+
+class Served(Struct, frozen=True):
+    """What the provider's own tools did."""
+
+    web_search_requests: int | None = None
+
+
+class Reported(Struct, frozen=True):
+    """The ``usage`` of an answer; every count may be missing or null."""
+
     input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     output_tokens: int | None = None
+    output_tokens_details: Made | None = None
+    server_tool_use: Served | None = None
 
 
-class _Block(Struct):
-    type: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    data: str = ""
-    id: str = ""
-    name: str = ""
-    input: dict[str, Any] = {}
+class Stop(Struct, frozen=True):
+    """Why a refusal."""
 
-    @property
-    def kept(self) -> dict[str, Any] | None:
-        """The block as it must come back with the next turn, if it must."""
-        if self.type == "thinking" and self.signature:
-            return {"type": "thinking", "thinking": self.thinking, "signature": self.signature}
-        return {"type": "redacted_thinking", "data": self.data} if self.type == "redacted_thinking" else None
+    explanation: str | None = None
 
 
-class _Answer(Struct):
-    id: str
-    content: list[_Block]
-    model: str = ""
+class Answer(Struct, frozen=True):
+    """A message. Blocks stay as they came."""
+
+    id: str | None = None
+    model: str | None = None
+    content: list[dict[str, Any]] | None = None
     stop_reason: str | None = None
-    usage: _Reported | None = None
+    stop_details: Stop | None = None
+    usage: Reported | None = None
+    error: Any = None
 
 
-class _Delta(Struct):
-    type: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    partial_json: str = ""
-    stop_reason: str | None = None
+_answers = msgspec.json.Decoder(Answer)
 
 
-class _Fault(Struct):
-    type: str = "error"
-    message: str = ""
-
-
-class _Event(Struct):
-    type: str = ""
-    message: _Answer | None = None
-    content_block: _Block | None = None
-    delta: _Delta = field(default_factory=_Delta)
-    usage: _Reported | None = None
-    error: _Fault | None = None
-
-
-_answers = msgspec.json.Decoder(_Answer)
-_events = msgspec.json.Decoder(_Event)
-
-
-def decode(status: int, headers: Headers, body: bytes, provider: Provider) -> ChatAnswer:
-    """A whole answer. Raises Failure."""
+def decode(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> ChatAnswer:
+    """A whole answer. Raises Failure for an error and for what is no message."""
     if not 200 <= status < 300:
         raise from_answer(status, headers, body, provider)
     try:
         answer = _answers.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise unreadable("an answer that cannot be read", provider) from None
-    said = answer.content
-    message = Message(
-        id=answer.id,
-        model=answer.model,
-        content="".join(block.text for block in said if block.type == "text"),
-        reasoning="".join(block.thinking for block in said),
-        calls=[ToolCall(b.id, b.name, msgspec.json.encode(b.input).decode()) for b in said if b.type == "tool_use"],
-        blocks=[kept for block in said if (kept := block.kept) is not None],
-        finish=_FINISH.get(answer.stop_reason or "", "stop"),
-        usage=None if answer.usage is None else _usage(answer.usage),
-    )
+    if answer.content is None and answer.error is not None:
+        raise from_answer(200, headers, body, provider)
+    if answer.content is None:
+        raise unreadable("an answer without content", provider)
+    message = Message(answer.id or "", answer.model or provider.name)
+    for block in answer.content:
+        _add(message, block)
+    message.finish = finish_of(answer.stop_reason)
+    message.refusal = refusal_of(answer.stop_reason, answer.stop_details)
+    message.usage = usage_of(answer.usage)
     return whole(message)
 
 
-class Frames:
-    """Reads a stream of message events."""
-
-    def __init__(self) -> None:
-        self._events = SseParser()
-        self._chunks = Chunks()
-        self._block = _Block()
-        self._usage = _Reported()
-        self._finish = "stop"
-        self._over = False
-
-    def feed(self, data: bytes) -> list[ChatFrame]:
-        return [frame for event in self._events.feed_data(data) if not self._over for frame in self._read(event)]
-
-    def end(self) -> list[ChatFrame]:
-        if self._over:
-            return []
-        return self._broken("The provider's stream ended before its answer did.", "stream_cut")
-
-    def _read(self, data: bytes) -> list[ChatFrame]:
-        try:
-            event = _events.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return self._broken("The provider's stream has an event that cannot be read.", "stream_invalid")
-        match event.type:
-            case "message_start" if event.message is not None:
-                self._count(event.message.usage)
-                begun = self._chunks.begin(event.message.id, event.message.model)
-                return [structs.replace(begun, usage=_usage(self._usage))]
-            case "content_block_start" if event.content_block is not None:
-                return self._begin(event.content_block)
-            case "content_block_delta":
-                return self._more(event.delta)
-            case "content_block_stop":
-                return self._end()
-            case "message_delta":
-                self._finish = _FINISH.get(event.delta.stop_reason or "", self._finish)
-                self._count(event.usage)
-                return []
-            case "message_stop":
-                self._over = True
-                last = [self._chunks.finish(self._finish)]
-                if (usage := _usage(self._usage)) is not None:
-                    last.append(self._chunks.usage(usage))
-                return [*last, self._chunks.done()]
-            case "error":
-                fault = event.error or _Fault()
-                return self._broken(fault.message or "The provider reported an error.", fault.type)
-            case _:
-                return []  # ping, and events to come
-
-    def _begin(self, block: _Block) -> list[ChatFrame]:
-        self._block = block
-        if block.type == "tool_use":
-            return [self._chunks.call(block.id, block.name)]
-        return [self._chunks.text(block.text)] if block.text else []
-
-    def _more(self, delta: _Delta) -> list[ChatFrame]:
-        match delta.type:
-            case "text_delta":
-                return [self._chunks.text(delta.text)]
-            case "thinking_delta":
-                self._block.thinking += delta.thinking
-                return [self._chunks.reasoning(delta.thinking)]
-            case "signature_delta":
-                self._block.signature += delta.signature
-            case "input_json_delta" if delta.partial_json:
-                self._block.data += delta.partial_json
-                return [self._chunks.arguments(delta.partial_json)]
-            case _:
-                pass
-        return []
-
-    def _end(self) -> list[ChatFrame]:
-        block, self._block = self._block, _Block()
-        if block.type == "tool_use" and not block.data:
-            return [self._chunks.arguments("{}")]  # no arguments are an empty object, not nothing
-        return [] if (kept := block.kept) is None else [self._chunks.block(kept)]
-
-    def _count(self, reported: _Reported | None) -> None:
-        """Counts are running totals: the last one that is told stands."""
-        if reported is not None:
-            told = {name: value for name, value in structs.asdict(reported).items() if value is not None}
-            self._usage = structs.replace(self._usage, **told)
-
-    def _broken(self, message: str, code: str) -> list[ChatFrame]:
-        self._over = True
-        return [self._chunks.error(message, code)]
+def _add(message: Message, block: Mapping[str, Any]) -> None:
+    match block.get("type"):
+        case "text":
+            message.content += str(block.get("text") or "")
+            add_citations(message.citations, block.get("citations"))
+        case "thinking":
+            message.reasoning += str(block.get("thinking") or "")
+        case "tool_use":
+            arguments = msgspec.json.encode(block.get("input") or {}).decode()
+            message.calls.append(ToolCall(str(block.get("id") or ""), str(block.get("name") or ""), arguments))
+        case _:
+            pass
+    if returns(block):
+        message.blocks.append(block)
 
 
-def _usage(reported: _Reported) -> Usage | None:
-    """``input_tokens`` has neither what was read from a cache nor what was written to it. Thinking is part of the output."""
-    if reported.input_tokens is None and reported.output_tokens is None:
+def returns(block: Mapping[str, Any]) -> bool:
+    """Whether the API wants a block back with the next turn. A thought without a signature need not come back."""
+    kind = block.get("type")
+    return kind == "redacted_thinking" or kind in _SEARCHES or (kind == "thinking" and bool(block.get("signature")))
+
+
+def add_citations(known: list[str], citations: Any) -> None:
+    """Adds the addresses that a text rests on, each once."""
+    for citation in cast(Sequence[Any], citations) if isinstance(citations, list) else ():
+        url = cast(dict[str, Any], citation).get("url") if isinstance(citation, dict) else None
+        if isinstance(url, str) and url not in known:
+            known.append(url)
+
+
+def finish_of(reason: str | None) -> str:
+    """OpenAI's word for a stop reason."""
+    return _FINISH.get(reason or "", "stop")
+
+
+def refusal_of(reason: str | None, details: Stop | None) -> str:
+    return (details.explanation or "") if reason == "refusal" and details is not None else ""
+
+
+def usage_of(reported: Reported | None) -> Usage | None:
+    """``input_tokens`` has neither what was read from a cache nor what was written to it; thinking is part of the output.
+    None without believable counts."""
+    if reported is None:
         return None
+    read, cached, written, made = (
+        max(0, count or 0)
+        for count in (
+            reported.input_tokens,
+            reported.cache_read_input_tokens,
+            reported.cache_creation_input_tokens,
+            reported.output_tokens,
+        )
+    )
+    if not read + cached + written + made or max(read, cached, written, made) > MAX_TOKENS:
+        return None
+    thought = reported.output_tokens_details.thinking_tokens if reported.output_tokens_details is not None else 0
+    thought = min(made, max(0, thought or 0))
+    served = reported.server_tool_use.web_search_requests if reported.server_tool_use is not None else 0
     return Usage(
-        input_tokens=max(0, reported.input_tokens or 0),
-        cached_input_tokens=max(0, reported.cache_read_input_tokens or 0),
-        cache_write_tokens=max(0, reported.cache_creation_input_tokens or 0),
-        output_tokens=max(0, reported.output_tokens or 0),
+        input_tokens=read,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=made - thought,
+        reasoning_tokens=thought,
+        searches=max(0, served or 0),
     )

@@ -86,6 +86,10 @@ class Chunks:
     def reasoning(self, text: str) -> ChatFrame:
         return self._frame({"reasoning_content": text}, len(text))
 
+    def refusal(self, text: str) -> ChatFrame:
+        """Why the model does not answer."""
+        return self._frame({"refusal": text}, len(text))
+
     def block(self, block: Mapping[str, Any]) -> ChatFrame:
         """A block that its provider wants back, whole."""
         return self._frame({"content_blocks": [block]})

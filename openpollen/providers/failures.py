@@ -65,19 +65,23 @@ _CREDENTIAL = (
     "invalid_api_key", "api_key_invalid", "invalidapikey", "authentication", "permission_denied", "unauthorized",
     "accessdenied", "unrecognizedclient", "expiredtoken", "invalidsignature", "incompletesignature",
 )  # fmt: skip
-_OVERLOADED = ("overload", "server_busy", "system_busy", "at_capacity", "queue_full", "modelnotready")
-_LIMITED = ("servicequotaexceeded",)
+_OVERLOADED = (
+    "overload", "server_busy", "system_busy", "at_capacity", "queue_full", "modelnotready", "serviceunavailableexception",
+)  # fmt: skip
+_LIMITED = ("servicequotaexceeded", "rate_limit_error", "throttlingexception")
+_SLOW = ("timeout_error", "modeltimeoutexception")
 _UNKNOWN = ("voice_not_found",)
 #: Words of messages, in lower case, for hosts whose codes do not tell: xAI has 400 or 403 for all of these, Amazon 400 for a
-#: refusal and for a model that the account or region does not have.
+#: refusal and for a model that the account or region does not have, Anthropic 400 for a refusal and for what our account lacks.
 _REFUSED_WORDS = (
     "rejected by content moderation", "content violates usage guidelines", "blocked by our content filters",
-    "responsible ai policy",
+    "responsible ai policy", "blocked by content filtering policy",
 )  # fmt: skip
 _CREDIT_WORDS = (
     "credit balance is too low", "used all available credits", "doesn't have any credits", "monthly spending limit",
+    "api usage limits. you will regain access",
 )  # fmt: skip
-_CREDENTIAL_WORDS = ("incorrect api key provided",)
+_CREDENTIAL_WORDS = ("incorrect api key provided", "this organization has been disabled")
 _UNKNOWN_WORDS = ("model identifier is invalid", "with on-demand throughput")
 _INVALID = frozenset({400, 413, 415, 422})
 #: Codes by which a frame decoder says that what came is no whole stream; the provider reported no error of its own.
@@ -160,7 +164,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
     if status in (404, 405, 410) or words.has(_UNKNOWN) or words.says(_UNKNOWN_WORDS):
         hint = "check base_url and the route's model name"
         return _ours("asked it for a model or path it does not have", "provider_unknown_model", hint, provider, details)
-    if status in (408, 504, 524):
+    if status in (408, 504, 524) or words.has(_SLOW):
         error = GatewayTimeout(
             f"The provider {provider.name} did not finish in time. Try again, or ask for less.",
             reason="upstream_timeout",

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from openpollen.providers.conversation import read
 from openpollen.providers.credential import credential
 from openpollen.providers.google_answer import Frames
 from openpollen.providers.google_chat import body_of, inline
+from openpollen.providers.vertex import regional
 
 _CHAT = frozenset({
     "frequency_penalty", "function_call", "functions", "logprobs", "max_completion_tokens", "max_tokens", "messages",
@@ -104,20 +104,12 @@ def is_vertex(provider: Provider) -> bool:
 
 
 def _post(body: dict[str, Any], route: Route, provider: Provider, verb: str) -> Outgoing:
-    models = _regional(provider.base_url) if is_vertex(provider) else f"{provider.base_url}/models"
+    models = regional(provider.base_url) if is_vertex(provider) else f"{provider.base_url}/models"
     return Outgoing("POST", f"{models}/{route.model}:{verb}", _headers(provider), msgspec.json.encode(body))
 
 
 def _headers(provider: Provider) -> tuple[tuple[str, str], ...]:
     return (("accept", "*/*"), ("content-type", "application/json"), *credential(provider))
-
-
-def _regional(base_url: str) -> str:
-    """A location but ``global`` has a host of its own."""
-    found = re.match(r"https://aiplatform\.googleapis\.com(/.*/locations/([a-z0-9-]+)/.*)", base_url)
-    if found is None or found[2] == "global":
-        return base_url
-    return f"https://{found[2]}-aiplatform.googleapis.com{found[1]}"
 
 
 def _newer(route: Route) -> bool:
