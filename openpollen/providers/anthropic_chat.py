@@ -49,7 +49,7 @@ def body_of(request: ChatRequest, model: str, known: Set[str]) -> dict[str, Any]
         body["stop_sequences"] = list(said.stop)
     if said.user and "user" in known:
         body["metadata"] = {"user_id": said.user}
-    body |= _tools(said, searches=searches)
+    body |= _tools(said, model, searches=searches)
     if how:
         body["thinking"] = how
     output: dict[str, Any] = {"effort": effort} if effort else {}
@@ -112,11 +112,11 @@ def _system(said: Conversation, *, asks_json: bool) -> list[dict[str, Any]]:
     return blocks
 
 
-def _tools(said: Conversation, *, searches: bool) -> dict[str, Any]:
+def _tools(said: Conversation, model: str, *, searches: bool) -> dict[str, Any]:
     if said.builtin:
         kind = str(said.builtin[0].get("type"))[:40]
         raise BadRequest(f"tools: {kind!r} is not taken by this model; functions are.")
-    tools = [_tool(tool) for tool in said.tools]
+    tools = [_tool(tool, model) for tool in said.tools]
     if searches:
         tools.append(_search(said.search or {}))
     if not tools:
@@ -129,12 +129,12 @@ def _tools(said: Conversation, *, searches: bool) -> dict[str, Any]:
     return {"tools": tools} if choice == {"type": "auto"} else {"tools": tools, "tool_choice": choice}
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
-    """A schema with words that no grammar has is not strict: the model keeps to it as it can."""
+def _tool(tool: Tool, model: str) -> dict[str, Any]:
+    """A schema that no grammar has is not strict: the model keeps to it as it can."""
     entry: dict[str, Any] = {"name": tool.name, "input_schema": tool.schema}
     if tool.description:
         entry["description"] = tool.description
-    if tool.strict:
+    if tool.strict and bound(model, tool.schema):
         entry |= {"strict": True, "input_schema": grammar(tool.schema)}
     return _cached(entry, tool.cache)
 

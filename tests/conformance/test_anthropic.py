@@ -5,60 +5,33 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 import pytest
 
-from openpollen.core.chat import ChatAnswer, ChatFrame, ChatRequest
+from openpollen.core.chat import ChatAnswer
 from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability, Provider, Route
 from openpollen.core.usage import Usage
-from openpollen.outbound.message import Outgoing
-from openpollen.providers.adapter import adapters
 from openpollen.providers.failures import Failure
+from tests.conformance.anthropic_lab import (
+    CALL,
+    DIRECT,
+    HAIKU,
+    HI,
+    NEWEST,
+    PIXEL,
+    SCHEMA,
+    SONNET,
+    VERTEX,
+    WEATHER,
+    adapter,
+    body,
+    decoded,
+    encoded,
+    frames,
+    gathered,
+    request,
+)
 from tests.conformance.captures import captured, same, timeless, without_secret
-
-adapter = adapters()["anthropic"]
-HEADERS = {"anthropic-version": "2023-06-01"}
-DIRECT = Provider(
-    "anthropic", "anthropic", "https://api.anthropic.com/v1", "sk-ant-fake", headers=HEADERS, auth="x-api-key"
-)
-VERTEX = Provider(
-    "vertex-anthropic",
-    "anthropic",
-    "https://us-east5-aiplatform.googleapis.com/v1/projects/fake-project/locations/us-east5/publishers/anthropic/models",
-    signer="google",
-)
-HAIKU, SONNET = "claude-haiku-4-5-20251001", "claude-sonnet-4-6"
-PIXEL = (
-    "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-CALL = {"id": "toolu_0", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'}}
-SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
-HI = [{"role": "user", "content": "hi"}]
-
-
-def request(stream: bool = False, max_tokens: int | None = 100, **fields: Any) -> ChatRequest:
-    raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in ({"messages": HI} | fields).items()}
-    return ChatRequest(raw, stream=stream, max_tokens=max_tokens)
-
-
-def encoded(asked: ChatRequest, model: str = HAIKU, provider: Provider = DIRECT) -> Outgoing:
-    return adapter.encode_chat(asked, Route(provider.name, model), provider)
-
-
-def body(asked: ChatRequest, model: str = HAIKU) -> dict[str, Any]:
-    out = encoded(asked, model).body
-    assert isinstance(out, bytes)
-    return json.loads(out)
 
 
 def pixel(fixture: dict[str, Any]) -> str:
@@ -66,8 +39,13 @@ def pixel(fixture: dict[str, Any]) -> str:
     return f"data:{source['media_type']};base64,{source['data']}"
 
 
-def test_a_request_with_everything() -> None:
-    fixture = captured("anthropic.messages.full")
+#: Captures of both versions of the library, and the provider that speaks so.
+VERSIONS = pytest.mark.parametrize(("suffix", "provider"), [("", DIRECT), (".newest_sdk", NEWEST)])
+
+
+@VERSIONS
+def test_a_request_with_everything(suffix: str, provider: Provider) -> None:
+    fixture = captured(f"anthropic.messages.full{suffix}")
     messages = [
         {
             "role": "system",
@@ -94,7 +72,7 @@ def test_a_request_with_everything() -> None:
         user="u1",
         thinking={"type": "enabled", "budget_tokens": 1024},
     )
-    same(encoded(asked), fixture["requests"][0])
+    same(encoded(asked, provider=provider), fixture["requests"][0])
 
 
 def test_sampling_and_a_named_tool() -> None:
@@ -112,18 +90,29 @@ def test_sampling_and_a_named_tool() -> None:
     same(encoded(asked), captured("anthropic.messages.sampling_params")["requests"][0])
 
 
-def test_effort_and_a_schema() -> None:
+@VERSIONS
+def test_effort_and_a_schema(suffix: str, provider: Provider) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}
     asked = request(max_tokens=4096, reasoning_effort="medium", response_format=wanted)
-    same(encoded(asked, SONNET), captured("anthropic.messages.adaptive_effort_schema")["requests"][0])
+    same(
+        encoded(asked, SONNET, provider), captured(f"anthropic.messages.adaptive_effort_schema{suffix}")["requests"][0]
+    )
 
 
-def test_a_stream_and_both_calls_of_vertex() -> None:
-    same(encoded(request(stream=True)), captured("anthropic.messages.stream")["requests"][0])
-    whole, streamed = captured("vertex.claude.raw_predict")["requests"]
+@VERSIONS
+def test_a_stream(suffix: str, provider: Provider) -> None:
+    same(
+        encoded(request(stream=True), provider=provider), captured(f"anthropic.messages.stream{suffix}")["requests"][0]
+    )
+
+
+@pytest.mark.parametrize("suffix", ["", ".newest_sdk"])
+def test_both_calls_of_vertex(suffix: str) -> None:
+    whole, streamed = captured(f"vertex.claude.raw_predict{suffix}")["requests"]
     for asked, expected in ((request(), whole), (request(stream=True), streamed)):
-        # The token is put in when the request goes out.
-        expected["headers"].pop("authorization")
+        expected["headers"].pop("authorization")  # the token is put in when the request goes out
+        if suffix:  # a version that Vertex AI's own page does not name
+            expected["body"]["json"]["anthropic_version"] = "vertex-2023-10-16"
         same(encoded(asked, "claude-haiku-4-5@20251001", VERTEX), expected)
 
 
@@ -203,10 +192,6 @@ def test_what_cannot_be_said_here_is_the_callers_fault(fields: dict[str, Any], n
         encoded(request(**fields))
 
 
-def decoded(answer: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(adapter.decode_chat(200, {}, json.dumps(answer).encode(), DIRECT).body)
-
-
 def test_a_whole_answer() -> None:
     fixture = captured("anthropic.messages.full")
     made = adapter.decode_chat(200, {}, json.dumps(fixture["recorder_responses"]["items"][0]).encode(), DIRECT)
@@ -237,27 +222,6 @@ def test_an_answer_without_usage_reports_none() -> None:
 
 
 STREAM = "".join(captured("anthropic.messages.stream")["recorder_responses"]["items"]).encode()
-
-
-def frames(data: bytes, size: int = 1 << 20) -> list[ChatFrame]:
-    decoder = adapter.chat_frames(Route("anthropic", HAIKU))
-    out = [frame for at in range(0, len(data), size) for frame in decoder.feed(data[at : at + size])]
-    return out + decoder.end()
-
-
-def gathered(found: list[ChatFrame]) -> dict[str, Any]:
-    """What the deltas of a stream come to."""
-    said: dict[str, Any] = {"content": "", "reasoning_content": "", "arguments": "", "blocks": [], "finish": None}
-    for frame in found:
-        for choice in json.loads(frame.data)["choices"] if not frame.done else ():
-            delta = choice["delta"]
-            said["content"] += delta.get("content") or ""
-            said["reasoning_content"] += delta.get("reasoning_content") or ""
-            said["blocks"] += delta.get("content_blocks") or []
-            said["finish"] = choice["finish_reason"] or said["finish"]
-            for call in delta.get("tool_calls") or ():
-                said["arguments"] += call["function"]["arguments"]
-    return said
 
 
 def test_a_stream_says_what_a_whole_answer_says() -> None:
@@ -320,9 +284,10 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", captured("anthropic.error_behaviour")["cases"], ids=lambda case: str(case["http_status"])
-)
+CASES = [case for end in ("", ".newest_sdk") for case in captured(f"anthropic.error_behaviour{end}")["cases"]]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["http_status"]))
 def test_errors(case: dict[str, Any]) -> None:
     answer = {**case["response_body"], "echo": DIRECT.key}
     with pytest.raises(Failure) as caught:
