@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from openpollen.catalog.load import load_catalog
+from openpollen.catalog.registry import Registry
 from openpollen.core.chat import ChatFrame
 from openpollen.core.errors import BadRequest
-from openpollen.core.model import Capability, Provider, Route
+from openpollen.core.model import Capability, Provider, Route, Unit
 from openpollen.core.usage import Usage
 from openpollen.providers.failures import Failure
 from tests.conformance.anthropic_lab import (
@@ -232,3 +235,19 @@ def test_a_search_that_was_interrupted_returns_alone_at_the_end_only() -> None:
 def test_other_tools_of_the_provider_are_refused_by_name() -> None:
     with pytest.raises(BadRequest, match="web_search_20250305"):
         encoded(request(tools=[{"type": "web_search_20250305"}]), provider=SEARCHING)
+
+
+def test_the_guides_example_of_a_searching_model_searches(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/providers/anthropic.md").read_text("utf-8")
+    path = tmp_path / "openpollen.toml"
+    path.write_text(guide.partition("```toml\n")[2].partition("```")[0], "utf-8")
+    wires = {"anthropic": adapter.operations}
+    env = {"ANTHROPIC_API_KEY": "k"}
+    registry = Registry.build(load_catalog(path), env, local_url="http://127.0.0.1:1/v1", wires=wires)
+    found = registry.resolve("claude-search", "chat").model
+    serving = registry.serving(found, Capability.CHAT)
+    ((route, provider),) = serving.routes
+    assert serving.price.rates[Unit.SEARCH] == 10_000_000
+    out = adapter.encode_chat(request(web_search_options={}), route, provider)
+    assert b"web_search_20250305" in (out.body if isinstance(out.body, bytes) else b"")
+    assert dict(out.headers)["x-api-key"] == "k"
