@@ -141,6 +141,11 @@ class Candidate(Struct, frozen=True, rename="camel"):
     url_context_metadata: _Pages = field(default_factory=_Pages)
     logprobs_result: Logprobs | None = None
 
+    @property
+    def says(self) -> bool:
+        """Whether it has anything for the caller; thoughts alone are nothing."""
+        return any(part.says for part in self.content.parts)
+
 
 class _Feedback(Struct, frozen=True, rename="camel"):
     block_reason: str | None = None
@@ -183,7 +188,7 @@ def read_answer(status: int, headers: Headers, body: bytes, provider: Provider) 
     if not answer.candidates:
         raise unreadable("an answer without candidates", provider)
     finish = answer.candidate.finish_reason or ""
-    if not answer.candidate.content.parts and finish in BLOCKED:
+    if finish in BLOCKED and not answer.candidate.says:
         raise refusal(finish, provider)
     return answer
 
@@ -192,7 +197,7 @@ def decode_chat(status: int, headers: Headers, body: bytes, provider: Provider) 
     """A whole answer. Raises Failure."""
     answer = read_answer(status, headers, body, provider)
     candidate = answer.candidate
-    if is_spoilt(candidate.finish_reason) and not any(part.says for part in candidate.content.parts):
+    if is_spoilt(candidate.finish_reason) and not candidate.says:
         raise unreadable("an answer in which the model failed at a tool call", provider)
     message = Message(answer.response_id or new_id("chatcmpl"), answer.model_version)
     for part in candidate.content.parts:

@@ -233,6 +233,15 @@ def test_what_is_no_answer_is_a_failure(answer: bytes) -> None:
         assert (caught.value.error.status, caught.value.retryable) == (502, True)
 
 
+def test_thoughts_before_a_refusal_are_no_answer() -> None:
+    parts = [{"text": "Hm.", "thought": True}]
+    answer = {"candidates": [{"content": {"parts": parts}, "finishReason": "SAFETY"}]}
+    with pytest.raises(Failure) as caught:
+        decoded(answer)
+    assert caught.value.error.status == 422
+    assert adapter.error(200, {}, frames(events(answer))[-1].data, GEMINI).error.status == 422
+
+
 def test_an_answer_that_was_cut_by_the_filter_keeps_its_words() -> None:
     answer = {"candidates": [{"content": {"parts": [{"text": "Once"}]}, "finishReason": "SAFETY"}]}
     assert decoded(answer)["choices"][0]["finish_reason"] == "content_filter"
