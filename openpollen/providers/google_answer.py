@@ -83,7 +83,7 @@ class Part(Struct, frozen=True, rename="camel"):
     @property
     def says(self) -> bool:
         """Whether it has anything for the caller."""
-        return bool(self.function_call or self.inline_data or (self.words and not self.thought))
+        return bool(self.function_call or (not self.thought and (self.inline_data or self.words)))
 
     @property
     def words(self) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from openpollen.core.errors import BadRequest
 from openpollen.providers.conversation import Blob, Conversation, Part, Text, Tool, ToolCall, Turn
-from openpollen.providers.google_wire import is_newer
+from openpollen.providers.google_wire import SEEDS, is_newer
 
 #: What of a chat reaches the API.
 CHAT_PARAMS = frozenset({
@@ -63,7 +63,7 @@ def _config(said: Conversation, model: str) -> dict[str, Any]:
         "stopSequences": list(said.stop) or None,
         "presencePenalty": said.presence_penalty,
         "frequencyPenalty": said.frequency_penalty,
-        "seed": said.seed,
+        "seed": None if said.seed is None else said.seed % SEEDS,
         "responseMimeType": None if said.schema is None else "application/json",
         "responseJsonSchema": said.schema or None,
         "responseLogprobs": said.logprobs or None,

@@ -12,7 +12,7 @@ from openpollen.providers.adapter import UNSNIFFED, Headers
 from openpollen.providers.failures import refusal, unreadable
 from openpollen.providers.google_answer import BLOCKED, read_answer, usage_of
 from openpollen.providers.google_chat import inline
-from openpollen.providers.google_wire import is_newer, unpack
+from openpollen.providers.google_wire import SEEDS, is_newer, unpack
 from openpollen.providers.shapes import nearest_ratio
 
 _PARAMS = frozenset({"prompt", "width", "height", "size", "seed"})
@@ -36,7 +36,7 @@ def body_of(request: ImageRequest, route: Route) -> dict[str, Any]:
     if not request.images or request.given & _SIZE:
         config["imageConfig"] = _shape(request, route.model)
     if request.seed is not None:
-        config["seed"] = request.seed
+        config["seed"] = request.seed % SEEDS
     if request.reasoning and is_newer(route.model):
         config["thinkingConfig"] = {"thinkingLevel": "HIGH"}
     return {"contents": [{"role": "user", "parts": parts}], "generationConfig": config}

@@ -20,9 +20,11 @@ from openpollen.providers.adapter import UNSNIFFED, Headers
 from openpollen.providers.addresses import own_address
 from openpollen.providers.failures import from_answer, unreadable
 from openpollen.providers.google_wire import headers as lines
-from openpollen.providers.google_wire import is_vertex, post, read, unpack
+from openpollen.providers.google_wire import FILM_SEEDS, is_vertex, post, read, unpack
 
-_PARAMS = frozenset({"prompt", "seconds", "duration", "aspect_ratio", "resolution", "width", "height", "size", "image"})
+_PARAMS = frozenset({
+    "prompt", "negative_prompt", "seconds", "duration", "aspect_ratio", "resolution", "width", "height", "size", "image",
+})  # fmt: skip
 _RATIOS = ("16:9", "9:16")
 _TIERS = ("720p", "1080p")
 #: What pictures are to a film, in their order.
@@ -88,10 +90,12 @@ def body_of(request: VideoRequest, route: Route, provider: Provider) -> dict[str
         "aspectRatio": shapes.nearest_ratio(shapes.shape_of(request), _RATIOS),
         "resolution": shapes.tier_of(request, _TIERS, route.model, short_side=True),
     }
+    if request.negative_prompt:
+        parameters["negativePrompt"] = request.negative_prompt
     if is_vertex(provider):
         parameters["generateAudio"] = request.audio
         if request.seed is not None:
-            parameters["seed"] = request.seed
+            parameters["seed"] = request.seed % FILM_SEEDS
     return {"instances": [instance], "parameters": parameters}
 
 

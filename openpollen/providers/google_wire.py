@@ -23,6 +23,9 @@ _FILMS = "us-central1"
 #: Google writes base64 in either alphabet.
 _STANDARD = str.maketrans("-_", "+/")
 
+#: Seeds of models and of films are whole numbers of 31 and 32 bits; larger ones are taken to their remainder.
+SEEDS, FILM_SEEDS = 2**31, 2**32
+
 _Shape = TypeVar("_Shape", bound=Struct)
 
 

@@ -157,7 +157,7 @@ def test_blocked_content_is_422_and_free(caller: Account, stream: bool) -> None:
 
 
 def test_a_film_behind_a_redirect_is_fetched_with_the_key_that_it_needs(caller: Account, host: Host) -> None:
-    reply = caller.get("/video/a%20fox?model=veo&duration=4")
+    reply = caller.get("/video/a%20fox?model=veo&duration=4&negative_prompt=rain")
     assert reply.status == 200, reply.text
     assert reply.body == host.clip
     assert [path for path, _, _ in host.asked] == [
@@ -167,4 +167,6 @@ def test_a_film_behind_a_redirect_is_fetched_with_the_key_that_it_needs(caller: 
         "/download/files/f:download?alt=media",
     ]
     assert {key for _, _, key in host.asked} == {KEY}
+    assert host.asked[0][1]["parameters"]["negativePrompt"] == "rain"
+    assert "x-ignored-parameters" not in reply.headers
     assert caller.balance == NANO - 4 * nano("0.15")

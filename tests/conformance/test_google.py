@@ -251,3 +251,8 @@ def test_web_search_and_unknown_tools() -> None:
     assert body(encoded(request(web_search_options={})))["tools"] == [{"googleSearch": {}}]
     with pytest.raises(BadRequest, match="computer_use"):
         encoded(request(tools=[{"type": "computer_use"}]))
+
+
+def test_seeds_larger_than_the_api_has_are_taken_to_their_remainder() -> None:
+    for seed, sent in ((0, 0), (2**31 - 1, 2**31 - 1), (2**31 + 5, 5)):
+        assert body(encoded(request(seed=seed)))["generationConfig"] == {"seed": sent}

@@ -131,6 +131,7 @@ def film(provider: Provider) -> tuple[str, VideoRequest]:
         720,
         audio=provider is VERTEX,
         seed=7 if provider is VERTEX else None,
+        negative_prompt="blur",
         images=(image, image),
     )
 
@@ -140,7 +141,7 @@ def test_a_film_from_start_to_end(provider: Provider) -> None:
     name, asked = film(provider)
     fixture, route = captured(name), Route(provider.name, VEO)
     begin = expected(name)
-    for unsaid in ("personGeneration", "negativePrompt", "enhancePrompt"):  # our videos have no word for these
+    for unsaid in ("personGeneration", "enhancePrompt"):  # our videos have no word for these
         begin["body"]["json"]["parameters"].pop(unsaid, None)
     same(adapter.encode_video(asked, route, provider), begin)
     begun, done = (json.dumps(item).encode() for item in fixture["recorder_responses"]["items"][:2])
@@ -161,6 +162,7 @@ def test_a_film_from_start_to_end(provider: Provider) -> None:
     ("changed", "names"),
     [
         ({"prompt": "a hen"}, {"prompt"}),
+        ({"negative_prompt": "blur"}, {"negative_prompt"}),
         ({"seconds": 8}, {"seconds", "duration"}),
         ({"aspect_ratio": "9:16"}, {"aspect_ratio"}),
         ({"resolution": "1080p"}, {"resolution"}),
@@ -246,3 +248,13 @@ def test_a_film_at_a_foreign_address_is_not_fetched_with_our_key() -> None:
         adapter.decode_job(200, {}, json.dumps({"name": "n", "done": True, "response": made}).encode(), GEMINI)
     with pytest.raises(Failure, match="not its own"):
         adapter.fetch_job(JobState("n", "done", result="https://evil.example/film"), Route("gemini", VEO), GEMINI)
+
+
+def test_seeds_larger_than_the_api_has_are_taken_to_their_remainder() -> None:
+    route = Route("vertex", VEO)
+    film = body(adapter.encode_video(VideoRequest("x", 4, seed=2**32 + 5), route, VERTEX))
+    assert film["parameters"]["seed"] == 5
+    picture = body(
+        adapter.encode_image(ImageRequest("x", seed=2**31 + 5), Route("vertex", "gemini-2.5-flash-image"), VERTEX)
+    )
+    assert picture["generationConfig"]["seed"] == 5
