@@ -19,8 +19,8 @@ from openpollen.providers import shapes
 from openpollen.providers.adapter import UNSNIFFED, Headers
 from openpollen.providers.addresses import own_address
 from openpollen.providers.failures import from_answer, unreadable
-from openpollen.providers.google_wire import headers as lines
 from openpollen.providers.google_wire import FILM_SEEDS, is_vertex, post, read, unpack
+from openpollen.providers.google_wire import headers as lines
 
 _PARAMS = frozenset({
     "prompt", "negative_prompt", "seconds", "duration", "aspect_ratio", "resolution", "width", "height", "size", "image",
