@@ -294,6 +294,7 @@ def video_request(params: ImageParams, prompt: str, images: tuple[Asset, ...], s
         fps=params.fps,
         audio=params.audio,
         seed=params.seed,
+        negative_prompt=params.negative_prompt,
         metadata=params.metadata,
         images=images,
         given=frozenset(given),

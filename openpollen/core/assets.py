@@ -63,6 +63,7 @@ class VideoRequest(Struct, frozen=True):
     fps: int | None = None
     audio: bool = False
     seed: int | None = None
+    negative_prompt: str = ""
     metadata: bool = True
     images: tuple[Asset, ...] = ()
     given: frozenset[str] = frozenset()

@@ -97,7 +97,11 @@ _CARRIED = {
 _LOCAL_CHAT = frozenset(ChatBody.__struct_fields__)
 #: What is heard for it beside that, in answers that are not streamed (see ``voice``).
 _LOCAL_VOICE = _LOCAL_CHAT | {"modalities", "audio"}
-_LOCAL_DEAF = {Capability.SPEECH: {"instructions", "seed"}, Capability.EDIT: {"quality", "negative_prompt"}}
+_LOCAL_DEAF = {
+    Capability.SPEECH: {"instructions", "seed"},
+    Capability.EDIT: {"quality", "negative_prompt"},
+    Capability.VIDEO: {"negative_prompt"},
+}
 
 
 @dataclass(frozen=True, slots=True)

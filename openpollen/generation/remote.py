@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from urllib.parse import urljoin
 
 from msgspec import structs
 
@@ -18,8 +20,9 @@ from openpollen.core.errors import BadGateway, GatewayError, GatewayTimeout, Unp
 from openpollen.core.model import Provider
 from openpollen.generation.admit import Attempt
 from openpollen.generation.call import Heard
-from openpollen.generation.upstream import Upstream
-from openpollen.providers.failures import LOCAL, Failure, from_answer
+from openpollen.generation.upstream import Decode, Upstream
+from openpollen.providers.addresses import is_own
+from openpollen.providers.failures import LOCAL, Failure, from_answer, unreadable
 
 #: Told each time a job's state was seen.
 Follow = Callable[[JobState], Awaitable[None]]
@@ -30,6 +33,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 15.0, 1.5
 _REFUSALS = 5
 _REFUSED = "content_policy_violation"
 _REFUSING = frozenset({None, "provider_unknown_model", "upstream_invalid_request", "upstream_invalid_answer"})
+#: Redirects that are followed from a result's address.
+_REDIRECTS = 3
+_REDIRECTING = frozenset({301, 302, 303, 307, 308})
 #: Seconds that stopping a job may take.
 _CANCEL_SECONDS = 10.0
 
@@ -96,8 +102,18 @@ class Remote:
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
     async def _result(self, state: JobState) -> Media:
+        """Follows redirects: with the credential while they stay at the provider, else as an address to be fetched without."""
         adapter, route, provider = self._attempt.adapter, self._attempt.route, self._attempt.provider
-        return await self._upstream.call(adapter.fetch_job(state, route, provider), provider, adapter.decode_result)
+        out = adapter.fetch_job(state, route, provider)
+        for _ in range(_REDIRECTS + 1):
+            made = await self._upstream.call(out, provider, partial(_led, adapter.decode_result))
+            if isinstance(made, Media):
+                return made
+            url = urljoin(out.url, made)
+            if not is_own(url, provider):
+                return Media(urls=(url,))
+            out = structs.replace(out, url=url)
+        raise unreadable("a result that is always somewhere else", provider)
 
     async def cancel(self, job_id: str) -> bool:
         """Stops the job and has it deleted there. False when it was done before, or was not certainly stopped: then it
@@ -175,6 +191,15 @@ def _lost(error: GatewayError) -> GatewayError:
         details=error.details,
         spent=True,
     )
+
+
+def _led(
+    decode: Decode[Media], status: int, headers: Mapping[str, str], body: bytes, provider: Provider
+) -> Media | str:
+    """The result, or the address that a redirect leads to."""
+    if status in _REDIRECTING and (address := headers.get("location")):
+        return address
+    return decode(status, headers, body, provider)
 
 
 def _stopped(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> None:

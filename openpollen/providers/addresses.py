@@ -9,12 +9,17 @@ from openpollen.providers.failures import unreadable
 
 
 def own_address(url: str, provider: Provider) -> str:
-    """The address, if it lies at the provider: on the very host of ``base_url``, or over TLS in the same domain (its last two
-    labels). Raises Failure for any other."""
+    """The address, if it is the provider's own. Raises Failure for any other."""
+    if not is_own(url, provider):
+        raise unreadable("an address that is not its own", provider)
+    return url
+
+
+def is_own(url: str, provider: Provider) -> bool:
+    """Whether an address lies at the provider: on the very host of ``base_url``, or over TLS in the same domain (its last two
+    labels)."""
     ours, theirs = urlsplit(provider.base_url), urlsplit(url)
     if (theirs.scheme, theirs.netloc) == (ours.scheme, ours.netloc):
-        return url
+        return True
     known, given = (ours.hostname or "").split("."), (theirs.hostname or "").split(".")
-    if theirs.scheme == "https" and len(known) > 1 and known[-2:] == given[-2:] and not known[-1].isdigit():
-        return url
-    raise unreadable("an address that is not its own", provider)
+    return theirs.scheme == "https" and len(known) > 1 and known[-2:] == given[-2:] and not known[-1].isdigit()

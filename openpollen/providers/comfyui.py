@@ -144,7 +144,11 @@ class ComfyUI(BaseAdapter):
         fps = request.fps if request.fps is not None and "fps" in workflow.slots else workflow.settings.fps
         length = max(1, round(request.seconds * fps))
         step = workflow.settings.frame_step
-        values = _common(request, uploaded, workflow) | {"fps": fps, "length": length, "negative": ""}
+        values = _common(request, uploaded, workflow) | {
+            "fps": fps,
+            "length": length,
+            "negative": request.negative_prompt,
+        }
         values["frames"] = length if step == 1 else _rounded_up(length, step) + 1
         values["audio"] = request.audio or None
         return _prompt(workflow, values, route, provider)

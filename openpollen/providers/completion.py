@@ -107,6 +107,10 @@ class Chunks:
         """More of the arguments of the call that was begun last."""
         return self._frame({"tool_calls": [{"index": self._calls - 1, "function": {"arguments": text}}]}, len(text))
 
+    def logprobs(self, logprobs: Mapping[str, Any]) -> ChatFrame:
+        """The probabilities of tokens whose text came before."""
+        return self._frame({"content": ""}, logprobs=logprobs)
+
     def image(self, url: str) -> ChatFrame:
         """A picture that the model drew, as a data URI."""
         return self._frame({"images": [{"type": "image_url", "image_url": {"url": url}}]})
@@ -141,8 +145,11 @@ class Chunks:
         finish: str | None = None,
         more: Mapping[str, Any] | None = None,
         empty: bool = False,
+        logprobs: Mapping[str, Any] | None = None,
     ) -> ChatFrame:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": finish}
+        if logprobs is not None:
+            choice["logprobs"] = logprobs
         body = {**self._head(), "choices": [choice], **(more or {})}
         return ChatFrame(_encode(body), text, None, self._model, None, empty)
 

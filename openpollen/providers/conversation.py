@@ -89,7 +89,8 @@ class Tool(Struct, frozen=True):
 class Conversation(Struct, frozen=True):
     """A request. ``system`` are the system and developer messages in their order, which ``turns`` do not have. ``builtin`` are
     tools that the provider runs itself, by their ``type``. ``choice`` is auto, none, required, or the name of a function
-    after ``=``. ``schema`` is the JSON schema of the answer, ``{}`` for any object, ``None`` for text."""
+    after ``=``. ``schema`` is the JSON schema of the answer, ``{}`` for any object, ``None`` for text. ``thinking`` is the type
+    of the caller's ``thinking``: enabled, disabled, adaptive."""
 
     system: tuple[Text, ...]
     turns: tuple[Turn, ...]
@@ -104,6 +105,7 @@ class Conversation(Struct, frozen=True):
     top_p: float | None = None
     top_k: int | None = None
     effort: str = ""
+    thinking: str = ""
     budget: int | None = None
     max_tokens: int | None = None
     seed: int | None = None
@@ -169,6 +171,7 @@ def read(request: ChatRequest) -> Conversation:
         top_p=fields.top_p,
         top_k=fields.top_k,
         effort=fields.reasoning_effort or "",
+        thinking=str((fields.thinking or {}).get("type") or ""),
         budget=budget,
         max_tokens=request.max_tokens,
         seed=request.seed,

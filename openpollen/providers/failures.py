@@ -63,13 +63,16 @@ _CREDIT = (
 _CREDIT_EXACT = frozenset({"1113", "1008", "quotaexceeded", "setlimitexceeded", "allocationquota.freetieronly"})
 _CREDENTIAL = (
     "invalid_api_key", "api_key_invalid", "invalidapikey", "authentication", "permission_denied", "unauthorized",
-    "accessdenied", "unrecognizedclient", "expiredtoken", "invalidsignature", "incompletesignature",
+    "accessdenied", "unrecognizedclient", "expiredtoken", "invalidsignature", "incompletesignature", "unauthenticated",
 )  # fmt: skip
+#: Google's word for an account or region that may not use the API yet, with status 400.
+_CREDENTIAL_EXACT = frozenset({"failed_precondition"})
 _OVERLOADED = (
     "overload", "server_busy", "system_busy", "at_capacity", "queue_full", "modelnotready", "serviceunavailableexception",
 )  # fmt: skip
-_LIMITED = ("servicequotaexceeded", "rate_limit_error", "throttlingexception")
-_SLOW = ("timeout_error", "modeltimeoutexception")
+_OVERLOADED_EXACT = frozenset({"unavailable"})
+_LIMITED = ("servicequotaexceeded", "rate_limit_error", "throttlingexception", "resource_exhausted")
+_SLOW = ("timeout_error", "modeltimeoutexception", "deadline_exceeded")
 _UNKNOWN = ("voice_not_found",)
 #: Words of messages, in lower case, for hosts whose codes do not tell: xAI has 400 or 403 for all of these, Amazon 400 for a
 #: refusal and for a model that the account or region does not have, Anthropic 400 for a refusal and for what our account lacks.
@@ -107,11 +110,12 @@ class Failure(Exception):
 
 
 class Words(Struct, frozen=True):
-    """What a provider's error body says: its message, and its codes in lower case."""
+    """What a provider's error body says: its message, its codes in lower case, and after how many seconds to try again."""
 
     message: str = ""
     codes: tuple[str, ...] = ()
     param: str | None = None
+    after: int | None = None
 
     def has(self, parts: tuple[str, ...], exact: frozenset[str] = frozenset()) -> bool:
         return any(code in exact or any(part in code for part in parts) for code in self.codes)
@@ -142,6 +146,7 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
     words = _with_type(read_words(body), headers)
     shown = scrub(words.message, [provider.key] if provider.key else []).strip()[:_WORDS_LIMIT]
     details: dict[str, Any] = {"provider": provider.name, "upstreamStatus": status}
+    after = retry_after(headers) or words.after
     if refused(words):
         return refusal(shown, provider, status)
     if provider.name == LOCAL and shown and status in _LOCAL_ERRORS:
@@ -151,16 +156,18 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
         return Failure(told, retryable=status in (429, 503))
     if words.has(_CREDIT, _CREDIT_EXACT) or words.says(_CREDIT_WORDS) or status == 402:
         return _ours("has no credit left with it", "provider_credit", "top up the account there", provider, details)
-    if words.has(_CREDENTIAL) or words.says(_CREDENTIAL_WORDS) or (status in (401, 403) and not words.has(_UNKNOWN)):
+    if (
+        words.has(_CREDENTIAL, _CREDENTIAL_EXACT)
+        or words.says(_CREDENTIAL_WORDS)
+        or (status in (401, 403) and not words.has(_UNKNOWN))
+    ):
         hint = f"check {provider.key_env or 'its key'} and what the key may do there"
         return _ours("was refused access by it", "provider_credential", hint, provider, details)
-    if words.has(_OVERLOADED) or status in (503, 529):
-        return _overloaded(provider, details, retry_after(headers))
+    if words.has(_OVERLOADED, _OVERLOADED_EXACT) or status in (503, 529):
+        return _overloaded(provider, details, after)
     if status == 429 or words.has(_LIMITED):
         hint = "raise the rate limit there or add another route"
-        return _ours(
-            "reached its rate limit with it", "provider_rate_limit", hint, provider, details, retry_after(headers)
-        )
+        return _ours("reached its rate limit with it", "provider_rate_limit", hint, provider, details, after)
     if status in (404, 405, 410) or words.has(_UNKNOWN) or words.says(_UNKNOWN_WORDS):
         hint = "check base_url and the route's model name"
         return _ours("asked it for a model or path it does not have", "provider_unknown_model", hint, provider, details)
@@ -248,14 +255,16 @@ def read_words(body: bytes) -> Words:
     inner = _object(found)
     codes = [inner.get(name) for name in ("code", "type", "status", "status_code", "reason")]
     codes.append(_object(inner.get("innererror")).get("code"))
-    codes += [_object(detail).get("reason") for detail in _array(inner.get("details"))]
+    more = [_object(detail) for detail in _array(inner.get("details"))]
+    codes += [detail.get("reason") for detail in more]
     kind = inner.get("__type")
     codes.append(kind.rpartition("#")[2] if isinstance(kind, str) else None)
     message = inner.get("message") or inner.get("status_msg") or inner.get("msg") or inner.get("Message") or ""
     if suggested := _object(inner.get("data")).get("prompt_suggestion"):
         message = f"{message} The provider suggests: {suggested}"
     param = inner.get("param")
-    return Words(str(message), _codes(codes), param if isinstance(param, str) else None)
+    after = next((_delay(detail["retryDelay"]) for detail in more if "retryDelay" in detail), None)
+    return Words(str(message), _codes(codes), param if isinstance(param, str) else None, after)
 
 
 def retry_after(headers: Mapping[str, str]) -> int | None:
@@ -307,7 +316,13 @@ def _array(value: Any) -> list[Any]:
 def _with_type(words: Words, headers: Mapping[str, str]) -> Words:
     """AWS names the kind of an error in a header: ``ThrottlingException:http://...``."""
     kind = headers.get("x-amzn-errortype", "").partition(":")[0]
-    return Words(words.message, (*words.codes, kind.lower()), words.param) if kind else words
+    return Words(words.message, (*words.codes, kind.lower()), words.param, words.after) if kind else words
+
+
+def _delay(text: Any) -> int | None:
+    """Whole seconds of Google's ``34.07s``, rounded up, at most an hour."""
+    seconds = str(text).removesuffix("s")
+    return min(_MAX_RETRY_AFTER, max(1, math.ceil(float(seconds)))) if _is_number(seconds) else None
 
 
 def _codes(values: Iterable[Any]) -> tuple[str, ...]:

@@ -188,6 +188,7 @@ def encode_video(request: VideoRequest, route: Route, provider: Provider) -> Out
     body |= _only(extra, fps=request.fps, seed=request.seed, metadata=None if request.metadata else False)
     body |= _only(extra, audio=request.audio if request.audio or "audio" in request.given else None)
     body |= _only(extra, aspect_ratio=request.aspect_ratio, resolution=request.resolution)
+    body |= _only(extra, negative_prompt=request.negative_prompt or None)
     files = [("input_reference", image) for image in request.images]
     return _post_form(body, files, "videos", route, provider)
 

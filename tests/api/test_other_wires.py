@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tests.fakewire import picture
+from tests.faults.conftest import film
 from tests.gateway import NANO, Account, Gateway, nano
 
+OPERATION = "models/veo-3.1-fast-generate-preview/operations/op1"
 KEY = "AIza-lab-secret-key-of-the-test"
 USAGE = {"promptTokenCount": 1000, "candidatesTokenCount": 50, "thoughtsTokenCount": 50, "cachedContentTokenCount": 400}
 #: gemini-fast: 0.3, 0.03 and 1.2 pollen a million tokens read, read from a cache, and written.
@@ -21,15 +23,31 @@ COST = 600 * 300 + 400 * 30 + 100 * 1200
 
 
 class Host(ThreadingHTTPServer):
-    """Answers like Gemini, and keeps what it was asked."""
+    """Answers like Gemini, and keeps what it was asked. Its films lie behind a redirect."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any], str]] = []
+        self.clip = film(4)
         super().__init__(("127.0.0.1", 0), _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: Host
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, {}, self.headers["x-goog-api-key"]))
+        host = f"http://127.0.0.1:{self.server.server_port}"
+        video = {"uri": f"{host}/v1beta/files/f:download?alt=media"}
+        done = {"name": OPERATION, "done": True}
+        done |= {"response": {"generateVideoResponse": {"generatedSamples": [{"video": video}]}}}
+        moved = self.path.startswith("/v1beta/files/")
+        self.send_response(302 if moved else 200)
+        if moved:
+            self.send_header("location", self.path.replace("/v1beta/", "/download/"))
+        data = b"" if moved else self.server.clip if "/download/" in self.path else json.dumps(done).encode()
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -39,6 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer |= {"usageMetadata": USAGE, "modelVersion": "gemini-2.5-flash-lite", "responseId": "r1"}
         if "forbidden" in json.dumps(asked):
             answer = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}
+        if self.path.endswith(":predictLongRunning"):
+            answer = {"name": OPERATION}
         data = json.dumps(answer).encode()
         body = b"data: " + data + b"\n\n" if "alt=sse" in self.path else data
         self.send_response(200)
@@ -134,3 +154,19 @@ def test_blocked_content_is_422_and_free(caller: Account, stream: bool) -> None:
     reply = caller.chat("gemini-fast", messages=messages, stream=stream)
     assert (reply.status, reply.error["reason"]) == (422, "content_policy_violation")
     assert caller.balance == NANO
+
+
+def test_a_film_behind_a_redirect_is_fetched_with_the_key_that_it_needs(caller: Account, host: Host) -> None:
+    reply = caller.get("/video/a%20fox?model=veo&duration=4&negative_prompt=rain")
+    assert reply.status == 200, reply.text
+    assert reply.body == host.clip
+    assert [path for path, _, _ in host.asked] == [
+        "/v1beta/models/veo-3.1-fast-generate-preview:predictLongRunning",
+        f"/v1beta/{OPERATION}",
+        "/v1beta/files/f:download?alt=media",
+        "/download/files/f:download?alt=media",
+    ]
+    assert {key for _, _, key in host.asked} == {KEY}
+    assert host.asked[0][1]["parameters"]["negativePrompt"] == "rain"
+    assert "x-ignored-parameters" not in reply.headers
+    assert caller.balance == NANO - 4 * nano("0.15")

@@ -1,96 +1,28 @@
-"""Gemini and Vertex AI: our requests are those of Google's own library, the answers it can read come out as OpenAI's."""
+"""Chats of Gemini and Vertex AI: our requests are those of Google's own library, and each parameter moves them."""
 
 from __future__ import annotations
 
 import base64
-import json
-from itertools import pairwise
 from typing import Any
 
-import msgspec
 import pytest
 
-from openpollen.core.assets import Asset, ImageRequest, VideoRequest
-from openpollen.core.chat import ChatFrame, ChatRequest
 from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability, Provider, Route
-from openpollen.core.usage import Usage
-from openpollen.outbound.message import Outgoing
-from openpollen.providers.adapter import adapters
-from openpollen.providers.failures import Failure
-from tests.conformance.captures import captured, same, timeless, without_secret
-
-adapter = adapters()["google"]
-GEMINI = Provider(
-    "gemini",
-    "google",
-    "https://generativelanguage.googleapis.com/v1beta",
-    "AIzaFAKE",
-    auth="x-goog-api-key",
+from tests.conformance.captures import same
+from tests.conformance.google_lab import (
+    FLASH,
+    GEMINI,
+    HI,
+    LITE,
+    SIGNED,
+    WEATHER,
+    adapter,
+    body,
+    encoded,
+    expected,
+    request,
 )
-VERTEX = Provider(
-    "vertex",
-    "google",
-    "https://aiplatform.googleapis.com/v1beta1/projects/fake-project/locations/us-central1/publishers/google/models",
-    signer="google",
-)
-FLASH, LITE = "gemini-3-flash-preview", "gemini-2.5-flash-lite"
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-SIGNED = {
-    "id": "call_1",
-    "type": "function",
-    "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'},
-    "extra_content": {"google": {"thought_signature": "c2ln"}},
-}
-HI = [{"role": "user", "content": "hi"}]
-
-
-def request(stream: bool = False, max_tokens: int | None = None, seed: int | None = None, **fields: Any) -> ChatRequest:
-    raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in ({"messages": HI} | fields).items()}
-    return ChatRequest(raw, stream=stream, max_tokens=max_tokens, seed=seed)
-
-
-def encoded(asked: ChatRequest, model: str = LITE, provider: Provider = GEMINI, operation: str = "") -> Outgoing:
-    return adapter.encode_chat(asked, Route(provider.name, model, operation), provider)
-
-
-def body(out: Outgoing) -> dict[str, Any]:
-    assert isinstance(out.body, bytes)
-    return json.loads(out.body)
-
-
-def expected(name: str, number: int = 0) -> dict[str, Any]:
-    """A captured request. The library writes some names of Google's bodies with underscores, which mean the same; the token
-    of Vertex is put in when the request goes out."""
-    found = captured(name)["requests"][number]
-    found["headers"].pop("authorization", None)
-    if found["body"]["kind"] == "json":
-        found["body"]["json"] = camel(found["body"]["json"])
-    return found
-
-
-def camel(value: Any) -> Any:
-    if isinstance(value, list):
-        return [camel(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    renamed = {"parameters_json_schema": "parametersJsonSchema", "include_thoughts": "includeThoughts"}
-    renamed |= {"thinking_level": "thinkingLevel", "thinking_budget": "thinkingBudget"}
-    out = {renamed.get(name, name): camel(item) for name, item in value.items()}
-    if isinstance(out.get("data"), str):  # either alphabet of base64 is read
-        out["data"] = out["data"].replace("-", "+").replace("_", "/")
-    return out
-
-
-def pixel(part: dict[str, Any]) -> bytes:
-    return base64.b64decode(part["inlineData"]["data"])
 
 
 def test_a_request_with_everything() -> None:
@@ -141,28 +73,6 @@ def test_json_search_code_and_streams() -> None:
 def test_a_search_model_always_searches() -> None:
     assert body(encoded(request(), operation="search"))["tools"] == [{"googleSearch": {}}]
     assert "tools" not in body(encoded(request()))
-
-
-@pytest.mark.parametrize("provider", [GEMINI, VERTEX])
-def test_pictures(provider: Provider) -> None:
-    if provider is GEMINI:
-        capture = expected("gemini.generate_content.image")
-        image = Asset(pixel(capture["body"]["json"]["contents"][0]["parts"][1]), "image/png")
-        asked, model = ImageRequest("a red fox", 2048, 1152, images=(image,)), "gemini-3-pro-image"
-    else:
-        capture = expected("vertex.generate_content.image")
-        asked, model = ImageRequest("a fox"), "gemini-2.5-flash-image"
-    same(adapter.encode_image(asked, Route(provider.name, model), provider), capture)
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "ratio", "size"),
-    [(1024, 1024, "1:1", "1K"), (1920, 1080, "16:9", "2K"), (800, 1200, "2:3", "1K"), (4096, 1800, "21:9", "4K")],
-)
-def test_the_size_of_a_picture_is_the_nearest_there_is(width: int, height: int, ratio: str, size: str) -> None:
-    route = Route("gemini", "gemini-3-pro-image-preview")
-    config = body(adapter.encode_image(ImageRequest("x", width, height), route, GEMINI))["generationConfig"]
-    assert config["imageConfig"] == {"aspectRatio": ratio, "imageSize": size}
 
 
 def test_vertex_has_a_host_for_each_location() -> None:
@@ -216,6 +126,78 @@ def test_each_parameter_moves_the_request(fields: dict[str, Any], moved: dict[st
 
 
 @pytest.mark.parametrize(
+    ("model", "effort", "config"),
+    [
+        (FLASH, "none", {"thinkingLevel": "MINIMAL"}),
+        (FLASH, "medium", {"thinkingLevel": "MEDIUM", "includeThoughts": True}),
+        (FLASH, "xhigh", {"thinkingLevel": "HIGH", "includeThoughts": True}),
+        ("gemini-3.1-pro-preview", "none", {"thinkingLevel": "LOW"}),
+        ("gemini-3.1-pro-preview", "medium", {"thinkingLevel": "MEDIUM", "includeThoughts": True}),
+        ("gemini-3-pro-preview", "medium", {"thinkingLevel": "HIGH", "includeThoughts": True}),
+        (LITE, "none", {"thinkingBudget": 0}),
+        ("gemini-2.5-pro", "none", {"thinkingBudget": 128}),
+        (LITE, "minimal", {"thinkingBudget": 512, "includeThoughts": True}),
+    ],
+)
+def test_effort_is_what_the_model_has_of_it(model: str, effort: str, config: dict[str, Any]) -> None:
+    assert body(encoded(request(reasoning_effort=effort), model))["generationConfig"]["thinkingConfig"] == config
+
+
+@pytest.mark.parametrize(
+    ("fields", "newer", "older"),
+    [
+        ({"thinking": {"type": "disabled"}}, {"thinkingLevel": "MINIMAL"}, {"thinkingBudget": 0}),
+        ({"thinking_budget": 0}, {"thinkingLevel": "MINIMAL"}, {"thinkingBudget": 0}),
+        (
+            {"thinking": {"type": "enabled"}},
+            {"includeThoughts": True},
+            {"thinkingBudget": -1, "includeThoughts": True},
+        ),
+    ],
+)
+def test_thinking_is_turned_off_and_on(fields: dict[str, Any], newer: dict[str, Any], older: dict[str, Any]) -> None:
+    for model, config in ((FLASH, newer), (LITE, older)):
+        assert body(encoded(request(**fields), model))["generationConfig"]["thinkingConfig"] == config
+
+
+def test_every_parameter_of_a_chat_that_is_named_moves_the_request() -> None:
+    values: dict[str, Any] = {
+        "frequency_penalty": 0.5,
+        "functions": [WEATHER["function"]],
+        "messages": [{"role": "user", "content": "ho"}],
+        "presence_penalty": 0.5,
+        "reasoning_effort": "low",
+        "response_format": {"type": "json_object"},
+        "stop": ["x"],
+        "temperature": 0.1,
+        "thinking": {"type": "enabled"},
+        "thinking_budget": 99,
+        "tools": [WEATHER],
+        "top_k": 4,
+        "top_p": 0.4,
+        "logprobs": True,
+        "web_search_options": {},
+    }
+    still = encoded(request()).body
+    moved = {name for name, value in values.items() if encoded(request(**{name: value})).body != still}
+    tools = encoded(request(tools=[WEATHER])).body
+    moved |= {
+        name
+        for name in ("tool_choice", "function_call")
+        if encoded(request(tools=[WEATHER], **{name: "none"})).body != tools
+    }
+    if encoded(request(logprobs=True, top_logprobs=2)).body != encoded(request(logprobs=True)).body:
+        moved.add("top_logprobs")
+    if body(encoded(request(max_tokens=9)))["generationConfig"] == {"maxOutputTokens": 9}:
+        moved |= {"max_tokens", "max_completion_tokens"}
+    if body(encoded(request(seed=0)))["generationConfig"] == {"seed": 0}:
+        moved.add("seed")
+    if encoded(request(stream=True)).url.endswith(":streamGenerateContent?alt=sse"):
+        moved |= {"stream", "stream_options"}
+    assert moved == adapter.params(Capability.CHAT, GEMINI, Route("gemini", LITE))
+
+
+@pytest.mark.parametrize(
     ("choice", "config"),
     [
         ("none", {"mode": "NONE"}),
@@ -231,232 +213,46 @@ def test_the_choice_of_tools(choice: Any, config: dict[str, Any]) -> None:
     assert sent["toolConfig"]["functionCallingConfig"] == config
 
 
+def test_tools_that_the_provider_runs() -> None:
+    tools = [{"type": "url_context"}, {"type": "web_search"}, WEATHER]
+    sent = body(encoded(request(tools=tools)))["tools"]
+    assert [next(iter(tool)) for tool in sent] == ["urlContext", "googleSearch", "functionDeclarations"]
+
+
+def test_results_of_tools_stand_by_themselves_and_are_those_of_the_last_call_of_that_id() -> None:
+    def call(name: str) -> dict[str, Any]:
+        return {
+            "role": "assistant",
+            "tool_calls": [{"id": "c", "type": "function", "function": {"name": name, "arguments": "{}"}}],
+        }
+
+    result = {"role": "tool", "tool_call_id": "c", "content": "{}"}
+    messages = [*HI, call("first"), result, call("second"), result, {"role": "user", "content": "and?"}]
+    contents = body(encoded(request(messages=messages)))["contents"]
+    assert [content["role"] for content in contents] == ["user", "model", "user", "model", "user", "user"]
+    assert [contents[at]["parts"][0]["functionResponse"]["name"] for at in (2, 4)] == ["first", "second"]
+
+
+def test_sound_and_documents_go_out_as_bytes() -> None:
+    data = base64.b64encode(b"bytes").decode()
+    parts = [
+        {"type": "input_audio", "input_audio": {"data": data, "format": "mp3"}},
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{data}"}},
+    ]
+    sent = body(encoded(request(messages=[{"role": "user", "content": parts}])))["contents"][0]["parts"]
+    assert [part["inlineData"] for part in sent] == [
+        {"mimeType": "audio/mp3", "data": data},
+        {"mimeType": "application/pdf", "data": data},
+    ]
+    assert adapter.inline
+
+
 def test_web_search_and_unknown_tools() -> None:
     assert body(encoded(request(web_search_options={})))["tools"] == [{"googleSearch": {}}]
     with pytest.raises(BadRequest, match="computer_use"):
         encoded(request(tools=[{"type": "computer_use"}]))
 
 
-ANSWER = captured("gemini.generate_content.full")["recorder_responses"]["items"][0]
-
-
-def decoded(answer: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(adapter.decode_chat(200, {}, json.dumps(answer).encode(), GEMINI).body)
-
-
-def test_a_whole_answer() -> None:
-    made = adapter.decode_chat(200, {}, json.dumps(ANSWER).encode(), GEMINI)
-    answer = json.loads(made.body)
-    (choice,) = answer["choices"]
-    said = choice["message"]
-    assert (said["reasoning_content"], said["content"]) == ("thinking...", "Hello!")
-    (call,) = said["tool_calls"]
-    assert (call["id"], call["function"]["name"]) == ("call_r1_1", "get_weather")
-    assert json.loads(call["function"]["arguments"]) == {"city": "Oslo"}
-    assert call["extra_content"] == {"google": {"thought_signature": "c2ln"}}
-    assert (choice["finish_reason"], answer["citations"]) == ("tool_calls", ["https://example.com"])
-    assert made.usage == Usage(input_tokens=8, cached_input_tokens=4, output_tokens=7, reasoning_tokens=3, searches=1)
-    assert answer["usage"]["completion_tokens"] == 10
-
-
-def test_what_a_turn_brought_goes_back_with_the_next() -> None:
-    said = decoded(ANSWER)["choices"][0]["message"]
-    messages = [*HI, said, {"role": "tool", "tool_call_id": "call_r1_1", "content": "{}"}]
-    _, model, result = body(encoded(request(messages=messages), FLASH))["contents"]
-    assert model["parts"][-1]["thoughtSignature"] == "c2ln"
-    assert result["parts"][0]["functionResponse"]["name"] == "get_weather"
-
-
-def test_sound_pictures_and_tool_results_are_counted_apart() -> None:
-    usage = {
-        "promptTokenCount": 100,
-        "toolUsePromptTokenCount": 20,
-        "cachedContentTokenCount": 10,
-        "candidatesTokenCount": 50,
-        "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 30}, {"modality": "IMAGE", "tokenCount": 40}],
-        "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 45}],
-    }
-    answer = {"candidates": [{"content": {"parts": [{"text": "a"}]}}], "usageMetadata": usage}
-    made = adapter.decode_chat(200, {}, json.dumps(answer).encode(), GEMINI)
-    assert made.usage == Usage(
-        input_tokens=40,
-        cached_input_tokens=10,
-        input_audio_tokens=30,
-        input_image_tokens=40,
-        output_tokens=5,
-        output_image_tokens=45,
-    )
-
-
-def test_a_picture_and_its_usage() -> None:
-    answer = captured("gemini.generate_content.image")["recorder_responses"]["items"][0]
-    made = adapter.decode_image(200, {}, json.dumps(answer).encode(), GEMINI)
-    assert [asset.data[:4] for asset in made.assets] == [b"\x89PNG"]
-    assert made.usage == Usage(input_tokens=8, output_image_tokens=1290, images=1)
-
-
-def test_code_that_ran_is_shown() -> None:
-    parts = [
-        {"executableCode": {"language": "PYTHON", "code": "print(1)"}},
-        {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1\n"}},
-        {"text": "One."},
-    ]
-    said = decoded({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]})["choices"][0]["message"]
-    assert said["content"] == "\n```python\nprint(1)\n```\n\n```\n1\n\n```\nOne."
-
-
-def test_logprobs() -> None:
-    token = {"token": "a", "logProbability": -0.5}
-    result = {"chosenCandidates": [token], "topCandidates": [{"candidates": [token]}]}
-    answer = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "logprobsResult": result}]}
-    shown = {"token": "a", "logprob": -0.5, "bytes": [97]}
-    assert decoded(answer)["choices"][0]["logprobs"] == {"content": [{**shown, "top_logprobs": [shown]}]}
-
-
-@pytest.mark.parametrize("reason", ["SAFETY", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "NO_IMAGE"])
-@pytest.mark.parametrize("decode", [adapter.decode_chat, adapter.decode_image])
-def test_refused_content_is_422_and_goes_nowhere_else(reason: str, decode: Any) -> None:
-    blocked = captured("gemini.generate_content.blocked")["recorder_responses"]["items"][0]
-    for answer in (blocked, {"candidates": [{"finishReason": reason}]}):
-        with pytest.raises(Failure) as caught:
-            decode(200, {}, json.dumps(answer).encode(), GEMINI)
-        assert (caught.value.error.status, caught.value.error.reason) == (422, "content_policy_violation")
-        assert not caught.value.retryable
-
-
-def test_an_answer_that_was_cut_by_the_filter_keeps_its_words() -> None:
-    answer = {"candidates": [{"content": {"parts": [{"text": "Once"}]}, "finishReason": "SAFETY"}]}
-    assert decoded(answer)["choices"][0]["finish_reason"] == "content_filter"
-
-
-def events(*answers: dict[str, Any]) -> bytes:
-    return b"".join(b"data: " + json.dumps(answer).encode() + b"\r\n\r\n" for answer in answers)
-
-
-def pieces_of(answer: dict[str, Any]) -> bytes:
-    """A whole answer as a stream of one part each; the usage grows and the last one counts."""
-    candidate = answer["candidates"][0]
-    parts = candidate["content"]["parts"]
-    head = {"responseId": answer["responseId"], "modelVersion": answer["modelVersion"]}
-    stream = [
-        {**head, "candidates": [{"content": {"parts": [part]}}], "usageMetadata": {"promptTokenCount": 12}}
-        for part in parts
-    ]
-    rest = {name: value for name, value in candidate.items() if name != "content"}
-    return events(*stream, {**head, "candidates": [rest], "usageMetadata": answer["usageMetadata"]})
-
-
-def frames(data: bytes, *cuts: int) -> list[ChatFrame]:
-    decoder = adapter.chat_frames(Route("gemini", FLASH))
-    marks = [0, *cuts, len(data)]
-    out = [frame for start, end in pairwise(marks) for frame in decoder.feed(data[start:end])]
-    return out + decoder.end()
-
-
-def test_a_stream_says_what_a_whole_answer_says() -> None:
-    whole = adapter.decode_chat(200, {}, json.dumps(ANSWER).encode(), GEMINI)
-    said = json.loads(whole.body)["choices"][0]["message"]
-    found = frames(pieces_of(ANSWER))
-    deltas = [choice for frame in found if not frame.done for choice in json.loads(frame.data)["choices"]]
-    assert "".join(choice["delta"].get("content") or "" for choice in deltas) == said["content"]
-    assert "".join(choice["delta"].get("reasoning_content") or "" for choice in deltas) == said["reasoning_content"]
-    (call,) = [call for choice in deltas for call in choice["delta"].get("tool_calls") or ()]
-    assert {name: value for name, value in call.items() if name != "index"} == said["tool_calls"][0]
-    assert deltas[-1]["finish_reason"] == "tool_calls"
-    assert [frame.usage for frame in found if frame.usage] == [whole.usage]
-    assert found[-1].done
-
-
-def test_a_stream_may_be_split_anywhere() -> None:
-    data = pieces_of(ANSWER)
-    whole = timeless(frames(data))
-    for at in range(1, len(data)):
-        assert timeless(frames(data, at)) == whole
-
-
-def test_streams_that_break_off_are_blocked_or_fail() -> None:
-    cut = frames(events({"candidates": [{"content": {"parts": [{"text": "a"}]}}]}))
-    assert json.loads(cut[-1].data)["error"]["code"] == "stream_cut"
-    blocked = frames(events({"promptFeedback": {"blockReason": "SAFETY"}}))
-    assert len(blocked) == 1
-    assert adapter.error(200, {}, blocked[0].data, GEMINI).error.status == 422
-    (failed,) = frames(events({"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}))
-    assert failed.error == "The model is overloaded."
-
-
-CLASSES = {400: 400, 401: 502, 403: 502, 404: 502, 429: 502, 500: 502, 503: 503, 504: 504}
-
-
-@pytest.mark.parametrize("case", captured("gemini.error_behaviour")["cases"], ids=lambda case: case["status"])
-def test_errors(case: dict[str, Any]) -> None:
-    answer = {**case["response_body"], "echo": GEMINI.key}
-    with pytest.raises(Failure) as caught:
-        adapter.decode_chat(case["http_status"], {}, json.dumps(answer).encode(), GEMINI)
-    assert caught.value.error.status == CLASSES.get(case["http_status"], 502)
-    assert without_secret(f"{caught.value.error.message} {caught.value.error.details}", GEMINI)
-
-
-def test_a_key_that_is_not_valid_is_the_operator_s_fault() -> None:
-    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]
-    answer = {"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT", "details": details}}
-    with pytest.raises(Failure) as caught:
-        adapter.decode_chat(400, {}, json.dumps(answer).encode(), GEMINI)
-    assert (caught.value.error.status, caught.value.error.reason) == (502, "provider_credential")
-
-
-VEO = "veo-3.1-fast-generate-preview"
-
-
-def film(provider: Provider) -> tuple[str, VideoRequest]:
-    name = "gemini.veo.generate_poll_download" if provider is GEMINI else "vertex.veo.generate_poll"
-    (instance,) = captured(name)["requests"][0]["body"]["json"]["instances"]
-    image = Asset(base64.b64decode(instance["image"]["bytesBase64Encoded"]), "image/png")
-    return name, VideoRequest(
-        "a fox runs",
-        6,
-        1280,
-        720,
-        audio=provider is VERTEX,
-        seed=7 if provider is VERTEX else None,
-        images=(image, image),
-    )
-
-
-@pytest.mark.parametrize("provider", [GEMINI, VERTEX])
-def test_a_film_from_start_to_end(provider: Provider) -> None:
-    name, asked = film(provider)
-    fixture, route = captured(name), Route(provider.name, VEO)
-    begin = expected(name)
-    for unsaid in ("personGeneration", "negativePrompt", "enhancePrompt"):  # our videos have no word for these
-        begin["body"]["json"]["parameters"].pop(unsaid, None)
-    same(adapter.encode_video(asked, route, provider), begin)
-    begun, done = (json.dumps(item).encode() for item in fixture["recorder_responses"]["items"][:2])
-    state = adapter.decode_video(200, {}, begun, provider)
-    assert (state.status, state.id) == ("running", json.loads(begun)["name"])
-    same(adapter.poll_job(state.id, route, provider), expected(name, 1))
-    state = adapter.decode_job(200, {}, done, provider)
-    assert state.status == "done"
-    if provider is VERTEX:
-        assert state.media is not None
-        assert state.media.assets[0].data == base64.b64decode("AAAAGGZ0eXA=")
-    else:
-        same(adapter.fetch_job(state, route, provider), expected(name, 2))
-        assert adapter.decode_result(200, {}, b"film", provider).assets[0].data == b"film"
-
-
-def test_films_that_were_filtered_or_failed() -> None:
-    filtered = captured("gemini.veo.poll_filtered")["recorder_responses"]["items"][0]
-    state = adapter.decode_job(200, {}, json.dumps(filtered).encode(), GEMINI)
-    assert (state.status, state.refused, state.error) == ("failed", True, "blocked")
-    failed = {"name": "operations/1", "done": True, "error": {"code": 13, "message": f"internal {GEMINI.key}"}}
-    state = adapter.decode_job(200, {}, json.dumps(failed).encode(), GEMINI)
-    assert (state.status, state.refused) == ("failed", False)
-    assert without_secret(state.error, GEMINI)
-    empty = adapter.decode_job(200, {}, b'{"name": "operations/1", "done": true}', GEMINI)
-    assert empty.status == "failed"
-
-
-def test_a_film_at_a_foreign_address_is_not_fetched_with_our_key() -> None:
-    made = {"generateVideoResponse": {"generatedSamples": [{"video": {"uri": "https://evil.example/film"}}]}}
-    with pytest.raises(Failure, match="not its own"):
-        adapter.decode_job(200, {}, json.dumps({"name": "n", "done": True, "response": made}).encode(), GEMINI)
+def test_seeds_larger_than_the_api_has_are_taken_to_their_remainder() -> None:
+    for seed, sent in ((0, 0), (2**31 - 1, 2**31 - 1), (2**31 + 5, 5)):
+        assert body(encoded(request(seed=seed)))["generationConfig"] == {"seed": sent}

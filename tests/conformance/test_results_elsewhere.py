@@ -1,0 +1,96 @@
+"""Results whose address leads on: the credential goes along while the way stays at the provider, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from openpollen.core.assets import JobState, Media
+from openpollen.core.errors import GatewayError
+from openpollen.core.model import Provider, Route
+from openpollen.generation.admit import Attempt
+from openpollen.generation.remote import Remote
+from openpollen.generation.upstream import Upstream
+from openpollen.outbound.client import Client
+from openpollen.outbound.message import Limits, Timeouts
+from openpollen.providers.adapter import adapters
+
+KEY = "AIza-lab-secret-key"
+ELSEWHERE = "https://storage.example/film?signature=x"
+#: Where each path leads; others have a film.
+WAYS = {"/a": "/b", "/b": "c", "/round": "/round", "/away": ELSEWHERE}
+
+
+class Host(ThreadingHTTPServer):
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str | None]] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Host
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers["x-goog-api-key"]))
+        way = WAYS.get(self.path)
+        data = b"" if way else b"film"
+        self.send_response(302 if way else 200)
+        if way:
+            self.send_header("location", way)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    host = Host()
+    serving = threading.Thread(target=host.serve_forever, args=(0.01,), daemon=True)
+    serving.start()
+    yield host
+    host.shutdown()
+    host.server_close()
+    serving.join()
+
+
+def fetched(host: Host, path: str) -> Media:
+    base = f"http://127.0.0.1:{host.server_port}"
+    provider = Provider("gemini", "google", base, KEY, auth="x-goog-api-key")
+
+    async def bring(media: Media) -> Media:
+        return media
+
+    async def main() -> Media:
+        client = Client(Limits(beat=0.01))
+        try:
+            attempt = Attempt(Route("gemini", "veo"), provider, adapters()["google"])
+            remote = Remote(Upstream(client, Timeouts()), attempt, time.time())
+            return await remote.fetch(JobState("op", "done", 100, result=base + path), bring)
+        finally:
+            await client.close()
+
+    return asyncio.run(main())
+
+
+def test_the_credential_goes_along_at_the_provider(host: Host) -> None:
+    assert fetched(host, "/a").assets[0].data == b"film"
+    assert host.asked == [("/a", KEY), ("/b", KEY), ("/c", KEY)]
+
+
+def test_elsewhere_is_an_address_without_a_credential(host: Host) -> None:
+    assert fetched(host, "/away") == Media(urls=(ELSEWHERE,))
+    assert host.asked == [("/away", KEY)]
+
+
+def test_a_way_without_an_end_is_left(host: Host) -> None:
+    with pytest.raises(GatewayError):
+        fetched(host, "/round")
+    assert len(host.asked) == 4
