@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -83,7 +83,7 @@ class AccountApi:
         await self._refills.before_call(caller.user)
 
         def look(connection: Connection) -> dict[str, Any]:
-            return views.balance(caller, credit.balances(connection, caller.user.id), _rest(connection, caller.budget))
+            return views.balance(caller, credit.balances(connection, caller.user.id), _rest(connection, caller.budgets))
 
         await exchange.json(200, await self._database.read(look), _PRIVATE)
 
@@ -110,7 +110,7 @@ class AccountApi:
     async def key(self, exchange: Exchange) -> None:
         caller = await self._authentication.caller(exchange)
         caller.require_key()
-        rest = await self._database.read(lambda connection: _rest(connection, caller.budget))
+        rest = await self._database.read(lambda connection: _rest(connection, caller.budgets))
         await exchange.json(200, views.current_key(caller, rest), _PRIVATE)
 
     async def list_keys(self, exchange: Exchange) -> None:
@@ -192,8 +192,9 @@ def _models(names: list[str], pipeline: Pipeline) -> list[str]:
     return out
 
 
-def _rest(connection: Connection, budget: KeyBudget | None) -> int | None:
-    return None if budget is None else credit.remaining(connection, budget)
+def _rest(connection: Connection, budgets: Sequence[KeyBudget]) -> int | None:
+    """What a key may still spend: the least that is left of its own budget and of those above it."""
+    return min((credit.remaining(connection, budget) for budget in budgets), default=None)
 
 
 async def _csv(exchange: Exchange, text: str, what: str, more: Mapping[str, str] | None = None) -> None:

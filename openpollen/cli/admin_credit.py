@@ -121,27 +121,42 @@ def refund(
 ) -> None:
     """Give the charge of a request back to the buckets and key budgets that paid it, never more than was charged.
 
-    The charge and its usage row stay; the refund is a transfer of its own."""
+    An app's author returns what was earned by it, as far as it is not spent; the platform gives the rest. The charge
+    and its usage row stay; the refund is a transfer of its own."""
     with opened(data, config, as_json) as run:
         nano = None if amount is None else pollen(amount, "--amount")
-
-        def give_back(connection: Connection) -> dict[str, Any]:
-            done = corrections.refund(connection, request_id, run.actor, nano)
-            told = {"request": request_id, "amount": format_pollen(done.amount)}
-            why = {"reason": reason} if reason else {}
-            audit.note(connection, run.actor, "credit.refund", done.user_id, **told, **why)
-            return {
-                "request": request_id,
-                "user": done.user_id,
-                "amount": format_pollen(done.amount),
-                "left": format_pollen(done.left),
-                "parts": {account: format_pollen(part) for account, part in done.parts.items()},
-                "balance": views.balances_row(credit.balances(connection, done.user_id)),
-            }
-
-        row = run.write(give_back)
+        row = _refunded(run, request_id, nano, reason)
         parts = ", ".join(f"{part} to {account}" for account, part in row["parts"].items())
-        run.show(row, f"Gave {row['amount']} pollen back: {parts}. {row['left']} of this charge is left.")
+        author = f" The app's author gave {row['fromAuthor']} of it." if row["fromAuthor"] != "0" else ""
+        run.show(row, f"Gave {row['amount']} pollen back: {parts}. {row['left']} of this charge is left.{author}")
+
+
+def _refunded(run: Admin, request_id: str, nano: int | None, reason: str) -> dict[str, Any]:
+    """Waits a little for what workers hold of the author's; in the end the platform gives that."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+
+    def give_back(connection: Connection) -> dict[str, Any] | corrections.Busy:
+        wait = time.monotonic() < deadline
+        done = corrections.refund(connection, request_id, run.actor, nano, wait=wait)
+        if isinstance(done, corrections.Busy):
+            return done
+        told = {"request": request_id, "amount": format_pollen(done.amount)}
+        why = {"reason": reason} if reason else {}
+        audit.note(connection, run.actor, "credit.refund", done.user_id, **told, **why)
+        return {
+            "request": request_id,
+            "user": done.user_id,
+            "amount": format_pollen(done.amount),
+            "fromAuthor": format_pollen(done.from_author),
+            "left": format_pollen(done.left),
+            "parts": {account: format_pollen(part) for account, part in done.parts.items()},
+            "balance": views.balances_row(credit.balances(connection, done.user_id)),
+        }
+
+    while isinstance(outcome := run.write(give_back), corrections.Busy):
+        run.give_back_of_dead()
+        time.sleep(_PAUSE_SECONDS)
+    return outcome
 
 
 @click.command("rerate")
@@ -237,4 +252,6 @@ def _lines(answer: dict[str, Any]) -> list[str]:
                 f"{row['model']:28} {row['requests']:>9} {row['was']:>16} {row['now']:>16} {row['difference']:>16}{unpriced}"
             )
         lines.append(f"{'in all':28} {'':>9} {current['was']:>16} {current['now']:>16} {current['difference']:>16}")
+        if current["unpriced"]:
+            lines.append("Without a price now: models that are gone, or of a file: name the server's with --config.")
     return lines

@@ -32,12 +32,22 @@ class Busy(Struct, frozen=True):
 
 class Refund(Struct, frozen=True):
     """A charge given back. ``parts`` are nano-pollen by account, wallet buckets and key budgets; ``left`` is what can
-    still be given back."""
+    still be given back; ``from_author`` is what an app's author gave of it, the platform gave the rest."""
 
     user_id: str
     amount: int
     left: int
     parts: Mapping[str, int]
+    from_author: int = 0
+
+
+class _Paid(Struct, frozen=True):
+    """What is still to be given back of a request: by bucket of the wallet, by key budget, and by bucket what its app's
+    author earned there, with the account it went to."""
+
+    buckets: Mapping[str, int]
+    budgets: Mapping[str, int]
+    earned: Mapping[str, tuple[str, int]]
 
 
 def correct(connection: Connection, user_id: str, amount: int, bucket: str, actor: str) -> Balances | Busy:
@@ -67,33 +77,66 @@ def correct(connection: Connection, user_id: str, amount: int, bucket: str, acto
     return Busy(balance - held, balance)
 
 
-def refund(connection: Connection, request_id: str, actor: str, amount: int | None = None) -> Refund:
+def refund(
+    connection: Connection, request_id: str, actor: str, amount: int | None = None, *, wait: bool = False
+) -> Refund | Busy:
     """Gives a request's charge back to the buckets that paid it, the last one first, and to the budgets of its keys;
     ``amount`` only so much of it. All refunds of a request together never exceed what was charged.
+
+    An app's author returns the same part of what was earned by the request, as far as the bucket it went to still has
+    it unheld; the platform gives the rest. With ``wait``, earned pollen that workers hold is asked for first: ``Busy``.
 
     Raises NotFound for an unknown request, Conflict when nothing is left to give back, BadRequest for more than that."""
     which = select(usage.c.user_id, usage.c.at, usage.c.charged).where(usage.c.request_id == request_id)
     row = connection.execute(which).one_or_none()
     if row is None:
         raise NotFound(f"There is no request {request_id!r}. Usage rows and answers name it (x-request-id).")
-    paid, budgets = _outstanding(connection, request_id, row.at, row.charged)
-    left = sum(paid.values())
+    paid = _outstanding(connection, request_id, row.at, row.charged)
+    left = sum(paid.buckets.values())
     if left == 0:
         raise Conflict("Nothing of this request is left to give back.", reason="refunded")
     wanted = left if amount is None else amount
     if not 0 < wanted <= left:
         raise BadRequest(f"{format_pollen(left)} pollen of this request can be given back.", reason="refund")
     order = [wallet_account(row.user_id, bucket) for bucket in reversed(BUCKETS)]
-    parts = _spread(wanted, [(account, paid.get(account, 0)) for account in order])
+    parts = _spread(wanted, [(account, paid.buckets.get(account, 0)) for account in order])
+    shares = {account: _author_gives(connection, paid, account, part) for account, part in parts.items()}
+    busy = next((found for found in shares.values() if isinstance(found, Busy)), None)
+    if wait and busy is not None:
+        return busy
+    from_author = 0
     now = _now()
     for account, part in parts.items():
-        _give_back(connection, PLATFORM, account, part, actor, request_id, now)
+        found = shares[account]
+        share = found.unheld if isinstance(found, Busy) else found
+        if share:
+            author = paid.earned[account][0]
+            connection.execute(_MOVE, {"id": author, "amount": -share})
+            _give_back(connection, author, account, share, actor, request_id, now)
+        if part > share:
+            _give_back(connection, PLATFORM, account, part - share, actor, request_id, now)
+        from_author += share
         recall_later(connection, row.user_id, account.rpartition("/")[2])
-    for account, charged in budgets.items():
+    for account, charged in paid.budgets.items():
         if part := min(wanted, charged):
             _give_back(connection, BUDGETS, account, part, actor, request_id, now)
             parts[account] = part
-    return Refund(row.user_id, wanted, left - wanted, parts)
+    return Refund(row.user_id, wanted, left - wanted, parts, from_author)
+
+
+def _author_gives(connection: Connection, paid: _Paid, account: str, part: int) -> int | Busy:
+    """What an author returns of ``part``, which is given back to ``account``. ``Busy`` asks workers for what they hold of
+    it."""
+    author, earned = paid.earned.get(account, ("", 0))
+    wanted = earned * part // paid.buckets[account]
+    if not wanted:
+        return 0
+    stored = ledger_accounts.c
+    balance, held = connection.execute(select(stored.balance, stored.held).where(stored.id == author)).one()
+    if balance - held < min(wanted, balance):
+        connection.execute(_RECALL, {"account": author})
+        return Busy(balance - held, balance)
+    return min(wanted, balance)
 
 
 def give_back(connection: Connection, request_id: str) -> None:
@@ -102,20 +145,22 @@ def give_back(connection: Connection, request_id: str) -> None:
         refund(connection, request_id, "lost answer")
 
 
-def _outstanding(
-    connection: Connection, request_id: str, at: int, charged: int
-) -> tuple[dict[str, int], dict[str, int]]:
-    """What each account paid for a request and has not got back: buckets of the wallet, budgets of keys. What an author
-    got of it is the author's: the platform gives it back."""
-    paid: dict[str, int] = {}
-    budgets: dict[str, int] = {}
+def _outstanding(connection: Connection, request_id: str, at: int, charged: int) -> _Paid:
+    """What each account paid for a request and has not got back, and what its app's author earned and has not returned."""
+    sides: dict[bool, dict[str, int]] = {True: {}, False: {}}
+    earned: dict[str, tuple[str, int]] = {}
+
+    def add(account: str, other: str, amount: int) -> None:
+        side = sides[other == BUDGETS]
+        side[account] = side.get(account, 0) + amount
+        if other not in (BUDGETS, PLATFORM):
+            earned[account] = (other, earned.get(account, (other, 0))[1] + amount)
+
     for row in _charges(connection, request_id, at, charged):
-        side = budgets if row.credit == BUDGETS else paid
-        side[row.debit] = side.get(row.debit, 0) + row.amount
+        add(row.debit, row.credit, row.amount)
     for row in connection.execute(_REFUNDS, {"request": request_id}):
-        side = budgets if row.debit == BUDGETS else paid
-        side[row.credit] = side.get(row.credit, 0) - row.amount
-    return paid, budgets
+        add(row.credit, row.debit, -row.amount)
+    return _Paid(sides[False], sides[True], earned)
 
 
 def _charges(connection: Connection, request_id: str, at: int, charged: int) -> Sequence[Row[Any]]:

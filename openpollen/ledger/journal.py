@@ -300,7 +300,8 @@ _EARN = (
     "INSERT INTO ledger_accounts (id, owner, kind, balance, held, opened_at) VALUES (?, ?, 'wallet', ?, 0, ?) "
     "ON CONFLICT (id) DO UPDATE SET balance = ledger_accounts.balance + excluded.balance"
 )
-_DRAINED = "UPDATE leases SET state = 2 WHERE account_id = ? AND worker = ?"
+# Only what was asked for: who drew anew since then was not drained of that.
+_DRAINED = "UPDATE leases SET state = 2 WHERE account_id = ? AND worker = ? AND state = 1"
 _INSERT_HOLD = (
     "INSERT INTO holds (request_id, account_id, amount, worker, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)"
 )

@@ -130,16 +130,19 @@ class _View:
         return self.accounts.get(name, (0, 0))[1] - self.have.get(name, 0)
 
     def open_budget(self, budget: KeyBudget, name: str) -> None:
-        """Makes the account of a budget, or of a budget's new period, when it is first spent from."""
+        """Makes the account of a budget, or of a budget's new period, when it is first spent from. As large as the key
+        has it now: the caller may have read the key a moment ago."""
         if name in self.accounts:
             return
+        stored = select(self._driver, "SELECT budget_limit FROM api_keys WHERE id = ?", (budget.key_id,))
+        limit = budget.limit if not stored or stored[0][0] is None else int(stored[0][0])
         made = (
             "INSERT INTO ledger_accounts (id, owner, kind, balance, held, opened_at) VALUES (?, ?, 'budget', ?, 0, ?)"
         )
-        self._driver.execute(made, (name, budget.key_id, budget.limit, self.now))
-        if budget.limit:
-            store_transfers(self._driver, [(self.now, BUDGETS, name, budget.limit, "budget", "system", None)])
-        self.accounts[name] = (budget.limit, 0)
+        self._driver.execute(made, (name, budget.key_id, limit, self.now))
+        if limit:
+            store_transfers(self._driver, [(self.now, BUDGETS, name, limit, "budget", "system", None)])
+        self.accounts[name] = (limit, 0)
 
     def draw(self, needs: Mapping[str, int], *, contended: bool) -> dict[str, Drawn]:
         """Leases what is needed beyond what is at hand, and half of the rest with it unless others wait for that."""

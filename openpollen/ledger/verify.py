@@ -69,7 +69,7 @@ CHECKS: dict[str, str] = {
     "no request was given back more than it was charged": """
         SELECT r.request_id, r.total, c.total AS charged FROM (
             SELECT request_id, SUM(amount) AS total FROM transfers
-            WHERE reason = 'refund' AND debit = 'platform' GROUP BY request_id) r
+            WHERE reason = 'refund' AND debit <> 'budgets' GROUP BY request_id) r
         LEFT JOIN (SELECT request_id, SUM(amount) AS total FROM transfers
             WHERE (reason = 'charge' AND credit = 'platform') OR reason = 'markup'
             GROUP BY request_id) c ON c.request_id = r.request_id

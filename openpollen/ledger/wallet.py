@@ -245,7 +245,7 @@ class Wallet:
             self._leases.valid_until = started + _TRUSTED_SECONDS
             if returns or drained:
                 self._wake_others()
-            asked = tuple(account for account in pulse.asked if account not in drained)
+            asked = (*(name for name in pulse.asked if name not in drained), *self._leases.refilled(drained))
             if not asked:
                 return
             returns, drained = self._leases.drain(asked), asked

@@ -291,6 +291,14 @@ def test_the_permission_to_manage_keys_is_never_handed_on(owner: Account) -> Non
     assert key.get("/api/account/keys").status == 403
 
 
+def test_a_child_tells_what_its_ancestors_leave_it(gateway: Gateway) -> None:
+    parent = gateway.account(budget="0.25", permissions="balance,keys")
+    for budget, left in ((0.1, NANO // 10), (5, NANO // 4), (None, NANO // 4)):
+        key, _ = child(parent, pollenBudget=budget, accountPermissions=["balance"])
+        assert nano(key.get("/api/account/balance").json["balance"]) == left
+        assert nano(key.get("/api/account/key").json["pollenBudget"]) == left
+
+
 def test_a_child_gets_no_more_than_its_parent(gateway: Gateway) -> None:
     parent = gateway.account(permissions="keys,usage", models="lab-chat,flux", budget="0.0003")
     for body in ({"allowedModels": ["claude"]}, {"pollenBudget": 5}, {"accountPermissions": ["profile"]}):

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from openpollen.core.errors import PaymentRequired
-from openpollen.ledger.credit import refill
-from openpollen.ledger.entries import Balances, Hold, KeyBudget
+from openpollen.ledger.credit import recall_later, refill
+from openpollen.ledger.entries import Balances, Hold, KeyBudget, wallet_account
+from openpollen.ledger.journal import Beat, Entry, Journal
 from openpollen.ledger.leases import Leases
+from openpollen.ledger.take import Take
 from openpollen.ledger.verify import verify
 from openpollen.ledger.wallet import Wallet
 from openpollen.storage.database import Connection, Database
@@ -75,6 +77,32 @@ def test_a_budget_that_others_leased_is_recalled_too(database: Database) -> None
             with pytest.raises(PaymentRequired) as refused:
                 await one.hold(ask("r3", 1, budgets=key))
             assert refused.value.reason == "key_budget"
+
+    run(database, work())
+
+
+def test_a_lease_that_grew_before_its_drain_was_told_is_still_asked_for(database: Database) -> None:
+    """Else the next worker takes it for held by open calls, and refuses a call that fits."""
+
+    async def work() -> None:
+        await fill(Wallet(database), pack=100)
+        one, two = Journal("one"), Journal("two")
+
+        async def say(journal: Journal, entry: Entry) -> Any:
+            return await database.submit(journal.run, entry)
+
+        mine = (await say(one, Take(ask("r1", 10), "one", 0, (), {}))).epoch
+        drawn = (await say(one, Take(ask("r1", 10), "one", mine, (), {}))).drawn
+        await database.write(lambda connection: recall_later(connection, USER, "tier"))
+        asked = (await say(one, Beat(mine))).asked
+        assert asked == (wallet_account(USER, "pack"),)
+        await say(one, Take(ask("r2", 20), "one", mine, (), {}))
+        await say(one, Beat(mine, [(name, drawn[name].amount) for name in asked], asked))
+        other = (await say(two, Take(ask("r3", 90), "two", 0, (), {}))).epoch
+        assert (await say(two, Take(ask("r3", 90), "two", other, (), {}))).recalled
+
+        await say(one, Beat(mine, leave=True))
+        await say(two, Beat(other, leave=True))
 
     run(database, work())
 

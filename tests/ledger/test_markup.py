@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from openpollen.ledger.corrections import refund
+from openpollen.core.errors import Conflict
+from openpollen.ledger.corrections import Busy, Refund, refund
 from openpollen.ledger.entries import Balances, HoldRequest, KeyBudget, Markup
 from openpollen.ledger.verify import verify
 from openpollen.ledger.wallet import Wallet
@@ -70,16 +71,66 @@ def test_the_price_comes_before_the_share(database: Database) -> None:
     assert database.read_sync(verify)["problems"] == []
 
 
-def test_a_refund_gives_the_payer_all_and_leaves_the_author_his(database: Database) -> None:
+async def _sold(here: Wallet) -> None:
+    """A call for 1000, of which the author got 250 on top."""
+    await fill(here, pack=2000)
+    hold = await here.hold(ask("r1", 1250, markup=AUTHOR, budgets=(BUDGET,)))
+    await here.settle(hold, 1000, row("r1"))
+
+
+async def _given(database: Database, amount: int | None = None, *, wait: bool = False) -> Refund:
+    given = await database.write(lambda connection: refund(connection, "r1", "test", amount, wait=wait))
+    assert isinstance(given, Refund)
+    return given
+
+
+def test_a_refund_takes_the_authors_part_back_from_the_author(database: Database) -> None:
     async def work() -> None:
         here = Wallet(database)
-        await fill(here, pack=2000)
-        hold = await here.hold(ask("r1", 1250, markup=AUTHOR, budgets=(BUDGET,)))
-        await here.settle(hold, 1000, row("r1"))
-        given = await database.write(lambda connection: refund(connection, "r1", "test"))
-        assert (given.amount, given.left) == (1250, 0)
+        await _sold(here)
+        half = await _given(database, 625)
+        assert (half.amount, half.left, half.from_author) == (625, 625, 125)
+        assert (await here.balances("usr_author")).total == 125
+        rest = await _given(database)
+        assert (rest.amount, rest.left, rest.from_author) == (625, 0, 125)
         assert (await here.balances(USER)).total == 2000
-        assert (await here.balances("usr_author")).total == 250
+        assert (await here.balances("usr_author")).total == 0
+        with pytest.raises(Conflict):
+            await _given(database)
+        await here.stop()
+
+    asyncio.run(work())
+    assert database.read_sync(verify)["problems"] == []
+
+
+def test_what_the_author_has_spent_the_platform_gives_back(database: Database) -> None:
+    async def work() -> None:
+        here = Wallet(database)
+        await _sold(here)
+        await here.settle(await here.hold(_by_author("a1", 200)), 200, row("a1"))
+        await here.beat()
+        await here.stop()
+        given = await _given(database, wait=True)
+        assert (given.amount, given.from_author) == (1250, 50)
+        assert (await here.balances(USER)).total == 2000
+        assert (await here.balances("usr_author")).total == 0
+
+    asyncio.run(work())
+    assert database.read_sync(verify)["problems"] == []
+
+
+def test_a_refund_asks_for_what_a_worker_holds_of_the_author(database: Database) -> None:
+    async def work() -> None:
+        here = Wallet(database)
+        await _sold(here)
+        running = await here.hold(_by_author("a1", 100))
+        busy = await database.write(lambda connection: refund(connection, "r1", "test", wait=True))
+        assert isinstance(busy, Busy)
+        assert (await here.balances(USER)).total == 750
+        await here.beat()
+        given = await _given(database)
+        assert (given.amount, given.from_author) == (1250, 150)
+        await here.settle(running, 100, row("a1"))
         await here.stop()
 
     asyncio.run(work())

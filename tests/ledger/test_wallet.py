@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 
+from openpollen.accounts.key_changes import change_key
+from openpollen.accounts.keys import create_key
+from openpollen.accounts.users import create_user
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.core.errors import BadRequest, Conflict, PaymentRequired
 from openpollen.core.usage import Usage
+from openpollen.ledger.credit import remaining
 from openpollen.ledger.entries import Balances, Hold, KeyBudget
 from openpollen.ledger.leases import Leases
 from openpollen.ledger.verify import verify
@@ -110,6 +115,26 @@ def test_a_key_family_never_spends_more_than_its_root(database: Database) -> Non
         await wallet.settle(await wallet.hold(ask("r3", 2, budgets=(right, root))), 2, row("r3"))
         with pytest.raises(PaymentRequired):
             await wallet.hold(ask("r4", 1, budgets=(right, root)))
+
+    run(database, work())
+
+
+@pytest.mark.parametrize("limit", [30, 900])
+def test_the_first_call_after_a_change_counts_by_the_new_limit(database: Database, limit: int) -> None:
+    """A worker that read the key before its budget was changed opens the account as the key has it now."""
+
+    async def work() -> None:
+        here = Wallet(database)
+        await fill(here, pack=1000)
+        user = await database.write(lambda c: create_user(c, "ann", tier="microbe"))
+        key, _ = await database.write(lambda c: create_key(c, user.id, NewKey(name="k", budget="0.0000001")))
+        before = key.budget
+        assert before is not None
+        await database.write(lambda c: change_key(c, key, {"budget_limit": limit}, actor="test"))
+        await here.settle(await here.hold(ask("r1", 10, budgets=(before,))), 10, row("r1"))
+        now = KeyBudget(key.id, limit)
+        assert await database.read(lambda c: remaining(c, now)) == limit - 10
+        await here.stop()
 
     run(database, work())
 

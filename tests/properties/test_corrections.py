@@ -19,7 +19,7 @@ from openpollen.core.errors import GatewayError
 from openpollen.core.model import Price, Unit, Variant
 from openpollen.core.usage import Usage
 from openpollen.ledger import corrections, credit, rerate
-from openpollen.ledger.entries import BUCKETS, Hold, HoldRequest, KeyBudget
+from openpollen.ledger.entries import BUCKETS, Hold, HoldRequest, KeyBudget, Markup
 from openpollen.ledger.pricing import PriceFacts, UnpricedUsage, charge, with_input_of
 from openpollen.ledger.verify import verify
 from openpollen.ledger.wallet import Wallet
@@ -38,6 +38,7 @@ acts = st.lists(
     st.one_of(
         st.tuples(st.just("grant"), buckets, st.integers(1, 300)),
         st.tuples(st.just("charge"), st.booleans(), st.integers(1, 120)),
+        st.tuples(st.just("sale"), st.integers(1, 500), st.integers(1, 120)),
         st.tuples(st.just("refund"), st.integers(0, 2), st.one_of(st.none(), st.integers(0, 60))),
         st.tuples(st.just("refund"), st.just(0), st.none()),
         st.tuples(st.just("correct"), buckets, st.integers(-200, 100)),
@@ -62,7 +63,7 @@ class Books:
         name = f"user-{next(_numbers)}"
         self.user = database.write_sync(lambda c: create_user(c, name, tier="microbe")).id
         self.budget = KeyBudget(f"key-{name}", LIMIT)
-        self.total = 0
+        self.total = self.earned = 0
         self.charges: dict[str, tuple[int, bool]] = {}
         self.refunded: dict[str, int] = {}
 
@@ -78,11 +79,23 @@ class Books:
         self.charges[request_id] = price, by_key
         self.total -= price
 
+    async def sale(self, per_mille: int, price: int) -> None:
+        """A call through an app, whose author gets a share."""
+        request_id = f"r{next(_numbers)}"
+        markup = Markup(f"author-{self.user}", per_mille)
+        hold: Hold = await self.wallet.hold(HoldRequest(request_id, self.user, price + markup.on(price), markup=markup))
+        paid = await self.wallet.settle(hold, price, UsageRow(request_id=request_id, user_id=self.user, type="test"))
+        self.charges[request_id] = paid.charged, False
+        self.total -= paid.charged
+        self.earned += paid.share
+
     async def refund(self, number: int, amount: int | None) -> None:
         request_id = [*self.charges, "none"][number % (len(self.charges) + 1)]
         done = await self.database.write(lambda c: corrections.refund(c, request_id, "test", amount))
+        assert isinstance(done, corrections.Refund)
         self.refunded[request_id] = self.refunded.get(request_id, 0) + done.amount
         self.total += done.amount
+        self.earned -= done.from_author
         assert done.left == self.charges[request_id][0] - self.refunded[request_id] >= 0
 
     async def correct(self, bucket: str, amount: int) -> None:
@@ -94,6 +107,7 @@ class Books:
         wallet = await self.wallet.balances(self.user)
         assert wallet.total == self.total
         assert min(wallet.tier, wallet.crypto, wallet.pack) >= 0
+        assert (await self.wallet.balances(f"author-{self.user}")).total == self.earned >= 0
         spent = sum(price - self.refunded.get(name, 0) for name, (price, by_key) in self.charges.items() if by_key)
         left = await self.database.read(lambda c: credit.remaining(c, self.budget))
         assert left == LIMIT - spent >= 0
