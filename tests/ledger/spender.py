@@ -11,8 +11,8 @@ import random
 import sys
 from pathlib import Path
 
-from openpollen.core.errors import PaymentRequired
-from openpollen.ledger.entries import HoldRequest, KeyBudget
+from openpollen.core.errors import PaymentRequired, ServiceUnavailable
+from openpollen.ledger.entries import Hold, HoldRequest, KeyBudget
 from openpollen.ledger.wallet import Wallet
 from openpollen.storage.bell import open_bell
 from openpollen.storage.database import Database
@@ -21,6 +21,7 @@ from openpollen.usage.record import UsageRow
 USER = "usr_1"
 BUDGET = KeyBudget("key_1", 900)
 AT_ONCE = 16
+_PAUSE_SECONDS = 0.2
 
 
 async def spend(folder: Path, url: str, worker: str, calls: int) -> None:
@@ -35,7 +36,7 @@ async def spend(folder: Path, url: str, worker: str, calls: int) -> None:
     async def one(request_id: str) -> str:
         price = chance.randint(0, 4)
         try:
-            hold = await wallet.hold(HoldRequest(request_id, USER, 3, budgets=(BUDGET,)))
+            hold = await _hold(wallet, HoldRequest(request_id, USER, 3, budgets=(BUDGET,)))
         except PaymentRequired as refusal:
             return f"refused {refusal.reason}"
         if chance.random() < 0.1:
@@ -54,6 +55,15 @@ async def spend(folder: Path, url: str, worker: str, calls: int) -> None:
     await wallet.stop()
     bell.close()
     database.close()
+
+
+async def _hold(wallet: Wallet, request: HoldRequest) -> Hold:
+    """Asks again, as clients do, while a slow disk keeps charges waiting."""
+    while True:
+        try:
+            return await wallet.hold(request)
+        except ServiceUnavailable:
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 if __name__ == "__main__":
