@@ -189,11 +189,6 @@ class Leases:
                 lease.free = 0
         return returns
 
-    def refilled(self, accounts: Iterable[str]) -> list[str]:
-        """Which of these drained leases drew anew before the ledger was told that they are drained."""
-        found = ((account, self._lease(account)) for account in accounts)
-        return [account for account, lease in found if lease is not None and not lease.draining]
-
     def idle(self, seconds: float) -> list[tuple[str, int]]:
         """Forgets leases without open calls that were not used for so long; returns what they had free."""
         before = self._monotonic() - seconds

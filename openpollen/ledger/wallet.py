@@ -85,6 +85,7 @@ class Wallet:
         self._wanted = asyncio.Event()
         self._doubtful = False
         self._owed: list[tuple[str, int]] = []
+        self._drained: tuple[str, ...] = ()  # what the next beat tells to be drained: nothing is to grow meanwhile
         self._open: set[str] = set()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._beating: asyncio.Task[None] | None = None
@@ -232,23 +233,23 @@ class Wallet:
             return
         returns = self._owed + self._leases.idle(_IDLE_SECONDS)
         self._owed = []
-        drained: tuple[str, ...] = ()
+        self._drained = ()
         while True:
             started = time.monotonic()
             try:
-                pulse = cast(Pulse, await self._submit(Beat(self._leases.epoch, returns, drained)))
+                pulse = cast(Pulse, await self._submit(Beat(self._leases.epoch, returns, self._drained)))
             except BaseException:
                 self._doubtful = True  # what went back and what did not is settled by leaving, once all is quiet
                 raise
             if pulse.epoch != self._leases.epoch:
                 self._leases.start(pulse.epoch)
             self._leases.valid_until = started + _TRUSTED_SECONDS
-            if returns or drained:
+            if returns or self._drained:
                 self._wake_others()
-            asked = (*(name for name in pulse.asked if name not in drained), *self._leases.refilled(drained))
-            if not asked:
+            self._drained = tuple(account for account in pulse.asked if account not in self._drained)
+            if not self._drained:
                 return
-            returns, drained = self._leases.drain(asked), asked
+            returns = self._leases.drain(self._drained)
 
     async def _leave(self) -> None:
         epoch = self._leases.epoch
@@ -333,7 +334,7 @@ class Wallet:
                     if hold is not None:
                         hold.request = request
                         holds.append(hold)
-                    if contended:
+                    if contended or not drawn.keys().isdisjoint(self._drained):
                         self._owed += self._leases.drain(drawn)
                         self._wanted.set()
                 case Rejoined(epoch):
