@@ -182,7 +182,9 @@ class Worker:
         self.authenticator = Authenticator(self.database)
         self.authentication = Authentication(self.authenticator, server.trusted_proxies)
         self.pages = pages.Pages(self.database, self.enter_url)
-        self.desk = open_desk(self.pages, settings, self.client, self.authentication.address, env)
+        self.desk = open_desk(
+            self.pages, settings, self.client, self.authentication.address, self.authenticator.forget, env
+        )
         self.routes = (*self._api(), *self._web())
         self.app = Application(self.routes, self, allowed_hosts(settings, url))
         self._sweeper: asyncio.Task[None] | None = None

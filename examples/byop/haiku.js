@@ -9,7 +9,8 @@ async function showPayer() {
   const [who, left] = await Promise.all(
     ["/api/oauth/userinfo", "/api/account/balance"].map(async (path) => (await OpenPollen.fetch(path)).json()),
   );
-  if (OpenPollen.connected) $("payer").textContent = `${who.preferred_username} pays. This page may still spend ${left.balance} pollen.`;
+  const rest = left.balance == null ? "" : ` This page may still spend ${left.balance} pollen.`;  // told where there is a limit
+  if (OpenPollen.connected) $("payer").textContent = `${who.preferred_username} pays.${rest}`;
 }
 
 addEventListener("openpollen", ({ detail }) => {

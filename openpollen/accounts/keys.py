@@ -207,8 +207,8 @@ def revoke_key(
 
 
 def load_caller(connection: Connection, digest: str) -> Caller | None:
-    """The caller that a key's hash stands for, or ``None`` when the key, an ancestor or the owner is gone, off, shut
-    or expired."""
+    """The caller that a key's hash stands for, or ``None`` when the key, an ancestor, its app or the owner is gone, off,
+    shut or expired."""
     row = connection.execute(select(api_keys).where(api_keys.c.hash == digest)).one_or_none()
     former = former_values.find(connection, digest) if row is None else None
     if former is not None:
@@ -222,7 +222,12 @@ def load_caller(connection: Connection, digest: str) -> Caller | None:
     expiry = min(ends if former is None else [*ends, former.until], default=None)
     if user.banned_at is not None or not all(link.enabled for link in chain):
         return None
-    return _caller(user, key, chain, expiry, _markup(connection, user, chain))
+    granted = next((link for link in chain if link.created_via in CONSENT and link.app_key_id), None)
+    app = None if granted is None else _app_behind(connection, granted)
+    if app is not None and not app.enabled:
+        return None
+    markup = None if granted is None or app is None else _markup(connection, user, granted, app.user_id)
+    return _caller(user, key, chain, expiry, markup)
 
 
 def own_key(connection: Connection, user_id: str, key_id: str) -> Key:
@@ -238,15 +243,17 @@ def keys_revision(connection: Connection) -> int:
     return connection.execute(select(revisions.c.number).where(revisions.c.name == "keys")).scalar() or 0
 
 
-def _markup(connection: Connection, user: User, chain: Sequence[Key]) -> Markup | None:
+def _app_behind(connection: Connection, granted: Key) -> Row[str, int] | None:
+    """Whose app a key was granted to, and whether it is on."""
+    app = select(api_keys.c.user_id, api_keys.c.enabled).where(api_keys.c.id == granted.app_key_id)
+    return connection.execute(app).one_or_none()
+
+
+def _markup(connection: Connection, user: User, granted: Key, author: str) -> Markup | None:
     """What the author of the app behind a granted key gets: nothing from himself, and nothing when he is shut out."""
-    granted = next((link for link in chain if link.created_via in CONSENT and link.markup and link.app_key_id), None)
-    if granted is None:
+    if not granted.markup or author == user.id or get_user(connection, author).banned_at is not None:
         return None
-    row = connection.execute(select(api_keys.c.user_id).where(api_keys.c.id == granted.app_key_id)).one_or_none()
-    if row is None or row.user_id == user.id or get_user(connection, row.user_id).banned_at is not None:
-        return None
-    return Markup(row.user_id, granted.markup)
+    return Markup(author, granted.markup)
 
 
 def _caller(user: User, key: Key, chain: Sequence[Key], expiry: int | None, markup: Markup | None) -> Caller:

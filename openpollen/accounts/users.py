@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, func, insert, or_, select, text, upda
 from openpollen.accounts import audit
 from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.ids import new_id
+from openpollen.core.names import name_fault, plain
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import users
 
@@ -54,9 +55,10 @@ def create_user(
     """Makes an account. ``actor`` is who does it, for the audit trail.
 
     Raises BadRequest for a name that cannot be one, Conflict for one that is taken."""
-    name = name.strip()
-    if not 0 < len(name) <= _NAME_LENGTH or not name.isprintable():
+    if not name.strip().isprintable() or not 0 < len(name := plain(name)) <= _NAME_LENGTH:
         raise BadRequest(f"A user name has 1 to {_NAME_LENGTH} printable characters.", reason="name")
+    if fault := name_fault(name):
+        raise BadRequest(f"A user name {fault}.", reason="name")
     if email is not None:
         check_email(email)
     if connection.execute(select(users.c.id).where(_named(name))).first():
@@ -87,7 +89,7 @@ def get_user(connection: Connection, user_id: str) -> User:
 def user_to_sign_in(connection: Connection, name_or_email: str) -> User | None:
     """Whom a typed name or address means: the account of this name, else that which verified the address, else the
     oldest that claims it."""
-    exact = name_or_email.strip()
+    exact = plain(name_or_email)
     wanted = exact.lower()
     row = connection.execute(select(users).where(_named(exact)).order_by(users.c.name != exact).limit(1)).first()
     if row is None and "@" in wanted:

@@ -13,6 +13,7 @@ from openpollen.core.address import origin_fault, page_fault
 from openpollen.core.errors import BadRequest
 from openpollen.core.ids import KeyType
 from openpollen.core.money import parse_pollen
+from openpollen.core.names import name_fault
 from openpollen.ledger.entries import Period
 
 _NAME_LENGTH = 253
@@ -54,6 +55,8 @@ def check_wanted(wanted: NewKey) -> None:
     if wanted.type == "secret" and (wanted.app_url or wanted.redirect_uris or wanted.origins):
         raise BadRequest("appUrl, redirectUris and origins belong to publishable keys. Set type to publishable.")
     app = wanted.type == "publishable" and (wanted.app_url or wanted.redirect_uris)
+    if app and (fault := name_fault(wanted.name)):
+        raise BadRequest(f"The name of an app {fault}.")
     if (wanted.markup or wanted.devices) and not app and wanted.created_via not in CONSENT:
         raise BadRequest("markup and devices belong to app keys: publishable ones with appUrl or redirectUris.")
     pages = [("appUrl", wanted.app_url)] if wanted.app_url else []

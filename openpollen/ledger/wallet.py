@@ -233,7 +233,7 @@ class Wallet:
             return
         returns = self._owed + self._leases.idle(_IDLE_SECONDS)
         self._owed = []
-        self._drained = ()
+        self._drained = tuple[str, ...]()
         while True:
             started = time.monotonic()
             try:

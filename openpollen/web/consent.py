@@ -18,7 +18,7 @@ from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
 from openpollen.api.route import Route
 from openpollen.catalog.registry import Registry
-from openpollen.core.errors import BadRequest
+from openpollen.core.errors import BadRequest, RateLimited
 from openpollen.core.money import parse_pollen
 from openpollen.ledger.credit import balances
 from openpollen.ledger.entries import Balances
@@ -119,21 +119,17 @@ class ConsentPages:
         given = fields.get("user_code", [""])[-1][:40]
         code = devices.typed(given)
         address = self._authentication.address(exchange)
-        guess = await self._attempts.take((GUESSES, viewer.user.id), (GUESSES_FROM, address), (GUESSES_OF_ALL, ""))
+        try:
+            guess = await self._attempts.take((GUESSES, viewer.user.id), (GUESSES_FROM, address), (GUESSES_OF_ALL, ""))
+        except RateLimited as fault:
+            await self._ask_again(exchange, viewer, given, fault.message, 429, {"retry-after": str(fault.retry_after)})
+            return
         found = (
             await self.pages.database.read(lambda c: devices.waiting(c, code)) if len(code) == devices.LENGTH else None
         )
         if found is None:
-            fault = "No device waits with this code. Check it on the device: it may have expired."
-            await self.pages.show(
-                exchange,
-                "device.html",
-                viewer=viewer,
-                status=422,
-                values={"user_code": given},
-                faults={"user_code": fault},
-                done="",
-            )
+            told = "No device waits with this code. Check it on the device: it may have expired."
+            await self._ask_again(exchange, viewer, given, told, 422)
             return
         await self._attempts.give_back(guess)
         client, scope = found.client_id, found.scope
@@ -157,6 +153,26 @@ class ConsentPages:
         decided = await self.pages.database.write(decide)
         done = "over" if not decided else "denied" if agreed is None else "allowed"
         await self.pages.show(exchange, "device.html", viewer=viewer, values={}, faults={}, done=done)
+
+    async def _ask_again(
+        self,
+        exchange: Exchange,
+        viewer: Viewer,
+        given: str,
+        fault: str,
+        status: int,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        await self.pages.show(
+            exchange,
+            "device.html",
+            viewer=viewer,
+            status=status,
+            headers=headers,
+            values={"user_code": given},
+            faults={"user_code": fault},
+            done="",
+        )
 
     # -- parts --------------------------------------------------------------------------------------------------------
 
@@ -201,7 +217,7 @@ class ConsentPages:
             "most_days": MOST_DAYS,
             "author_verified": ask.app is not None and ask.app.author.github is not None,
         }
-        origin = (ask.place.origin,) if ask.place is not None else ()
+        origin = (ask.place.origin,) if ask.place is not None and not _has_number(ask) else ()
         await self.pages.show(exchange, "consent.html", viewer=viewer, status=status, form_action=origin, **context)
 
     def _agreed(self, ask: Ask, choice: Choice) -> Terms:
@@ -219,7 +235,11 @@ class ConsentPages:
         place = ask.place.location
         mark = "#" if ask.flow == "fragment" else "&" if "?" in place else "?"
         self._authentication.forget()
-        await self.pages.redirect(exchange, f"{place}{mark}{said}", headers={"referrer-policy": "no-referrer"})
+        to, headers = f"{place}{mark}{said}", {"referrer-policy": "no-referrer"}
+        if _has_number(ask):
+            await self.pages.show(exchange, "back.html", headers=headers, url=to, host=ask.place.host)
+        else:
+            await self.pages.redirect(exchange, to, headers=headers)
 
 
 def routes(consent: ConsentPages) -> tuple[Route, ...]:
@@ -230,6 +250,12 @@ def routes(consent: ConsentPages) -> tuple[Route, ...]:
         route("GET", "/device", consent.device, "Enter a device's code"),
         route("POST", "/device", consent.device_code, "Allow or deny a device"),
     )
+
+
+def _has_number(ask: Ask) -> bool:
+    """Whether the app is at an IPv6 address. A content security policy cannot name one, so that browsers refuse to be
+    led there by a form: such an app is gone to from a page."""
+    return ask.place is not None and ":" in ask.place.name
 
 
 def _first(ask: Ask) -> Choice:

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from openpollen.accounts import flows, passwords, sessions
-from openpollen.accounts.attempts import Attempts, Limit, forget_worked_off
+from openpollen.accounts.attempts import Attempt, Attempts, Limit, forget_worked_off
 from openpollen.accounts.github import GithubProvider
 from openpollen.accounts.invites import NewAccount, Signup
 from openpollen.accounts.login import create_link, verify_url
@@ -24,8 +24,10 @@ from openpollen.settings import Settings
 from openpollen.storage.database import Connection
 from openpollen.web.pages import Pages, Viewer
 
-#: Guesses of one account's password, and those from one address.
+#: Guesses of one account's password from one address, of it from anywhere, and of any from one address. Who guesses from
+#: one place cannot lock the owner out, who is at another.
 GUESSES = Limit("password", burst=10, seconds=60)
+GUESSES_ANYWHERE = Limit("password-anywhere", burst=100, seconds=15)
 GUESSES_FROM = Limit("password-from", burst=30, seconds=10)
 SIGNUPS_FROM = Limit("signup-from", burst=20, seconds=180)
 #: Mails to one person, and those that one address asks for.
@@ -34,7 +36,8 @@ MAILS_FROM = Limit("mail-from", burst=10, seconds=120)
 
 
 class Desk(Struct, frozen=True):
-    """The services behind these pages. ``address`` tells where a request comes from."""
+    """The services behind these pages. ``address`` tells where a request comes from; ``forget`` makes this process look at
+    changed keys at once."""
 
     pages: Pages
     address: Callable[[Exchange], str]
@@ -44,6 +47,7 @@ class Desk(Struct, frozen=True):
     providers: Sequence[Provider]
     signup: Signup
     new: NewAccount
+    forget: Callable[[], None]
 
     async def enter(
         self,
@@ -67,6 +71,11 @@ class Desk(Struct, frozen=True):
             lambda connection: sessions.start_session(connection, user_id, browser=browser, via=via, instead_of=before)
         )
         return self.pages.session_cookie(value)
+
+    async def guess(self, exchange: Exchange, name: str) -> Attempt:
+        """Counts one guess of a password. Raises RateLimited."""
+        place = self.address(exchange)
+        return await self.attempts.take((GUESSES, f"{name}\0{place}"), (GUESSES_ANYWHERE, name), (GUESSES_FROM, place))
 
     async def sweep(self) -> int:
         """Forgets steps that nobody came back for, and tries that mean nothing any more; returns how many went."""
@@ -114,6 +123,7 @@ def open_desk(
     settings: Settings,
     client: Client,
     address: Callable[[Exchange], str],
+    forget: Callable[[], None],
     env: Mapping[str, str],
 ) -> Desk:
     """The services for these settings. Raises ConfigError for a secret that the environment lacks."""
@@ -134,6 +144,7 @@ def open_desk(
         providers=providers,
         signup=settings.signin.signup,
         new=NewAccount(settings.tiers.default, settings.accounts.signup_grant),
+        forget=forget,
     )
 
 

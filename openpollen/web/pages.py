@@ -13,12 +13,13 @@ from openpollen.accounts import sessions
 from openpollen.accounts.users import User
 from openpollen.api.exchange import Exchange
 from openpollen.api.route import Handler, Route
-from openpollen.core.errors import Forbidden, GatewayError, NotFound
+from openpollen.core.errors import BadRequest, Forbidden, GatewayError, NotFound
 from openpollen.storage.database import Connection, Database
 from openpollen.web.render import render, static_file
 
 TYPE = "text/html; charset=utf-8"
 _MAX_FORM = 256 * 1024
+_MAX_FIELDS = 2_000
 _FLASH = "openpollen_flash"
 _NOTE_EVERY_S = 300.0
 _NOTED = 10_000
@@ -126,7 +127,11 @@ class Pages:
         same_origin(exchange)
         fields: dict[str, list[str]] = {}
         body = (await exchange.body(_MAX_FORM)).decode("utf-8", "replace")
-        for name, value in parse_qsl(body, keep_blank_values=True, max_num_fields=2000):
+        try:
+            pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        except ValueError:
+            raise BadRequest(f"A form has at most {_MAX_FIELDS:,} fields. Load the page again and repeat.") from None
+        for name, value in pairs:
             fields.setdefault(name, []).append(value.replace("\r\n", "\n").replace("\0", ""))
         given = fields.pop("csrf", [""])[-1]
         if viewer is not None and not sessions.form_token_is_right(viewer.session, given):
@@ -172,7 +177,9 @@ class Pages:
             try:
                 await handler(exchange)
             except SignedOut:
-                await self.redirect(exchange, f"/login?next={quote(_here(exchange))}")
+                sent = exchange.method not in ("GET", "HEAD")
+                told = "You were signed out, so nothing was done. Sign in, then send it again." if sent else ""
+                await self.redirect(exchange, f"/login?next={quote(_here(exchange))}", flash=told)
             except GatewayError as error:
                 if exchange.started:
                     raise
@@ -258,8 +265,12 @@ def sentence(fault: Exception) -> str:
 
 
 def _here(exchange: Exchange) -> str:
+    """The page that was asked for, of a form the page on which it is."""
     if exchange.method not in ("GET", "HEAD"):
-        return "/me"
+        page = urlsplit(exchange.headers.get("referer", ""))
+        if page.netloc != exchange.headers.get("host"):
+            return "/me"
+        return local_path(page.path + (f"?{page.query}" if page.query else ""))
     query: bytes = exchange.scope["query_string"]
     return exchange.path + (f"?{query.decode('latin-1')}" if query else "")
 

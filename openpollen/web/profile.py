@@ -21,7 +21,7 @@ from openpollen.core.ids import hash_key
 from openpollen.core.money import format_pollen
 from openpollen.ledger import credit
 from openpollen.storage.database import Connection
-from openpollen.web.desk import GUESSES, GUESSES_FROM, Desk, doors
+from openpollen.web.desk import Desk, doors
 from openpollen.web.pages import Viewer, page_headers
 
 _PAGE = "/me/account"
@@ -117,7 +117,7 @@ class ProfilePages:
         if fault := passwords.fault_of(new, user.name, user.email or ""):
             return {"new_password": fault}
         try:
-            attempt = await self._desk.attempts.take((GUESSES, user.name), (GUESSES_FROM, self._desk.address(exchange)))
+            attempt = await self._desk.guess(exchange, user.name)
         except RateLimited as limited:
             return {"current_password": limited.message}
         stored = await self._database.read(lambda connection: passwords.stored_hash(connection, user.id))
@@ -172,6 +172,7 @@ class ProfilePages:
         if form.get("confirm", "").strip() != viewer.user.name:
             return {"confirm": f"Type {viewer.user.name} to confirm."}
         await self._database.write(lambda connection: removal.remove_account(connection, viewer.user.id))
+        self._desk.forget()
         told = "Your account is deleted. Thank you for having been here."
         await self._pages.redirect(exchange, "/login", flash=told, cookie=self._pages.session_cookie("", 0))
         return told

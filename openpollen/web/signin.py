@@ -12,7 +12,7 @@ from openpollen.api.route import Route
 from openpollen.core.errors import GatewayError, RateLimited, Unauthorized
 from openpollen.storage.database import Connection
 from openpollen.web import external, passkeys, profile, signup
-from openpollen.web.desk import GUESSES, GUESSES_FROM, MAILS, MAILS_FROM, Desk, doors
+from openpollen.web.desk import MAILS, MAILS_FROM, Desk, doors
 from openpollen.web.pages import local_path
 
 _WRONG = "The name or the password is wrong. Names and addresses are as on your account page; check Caps Lock."
@@ -50,7 +50,7 @@ class SigninPages:
             await self._show_login(exchange, to, form, faults or {"password": _WRONG}, status=400)
             return
         try:
-            attempt = await self._desk.attempts.take((GUESSES, name), (GUESSES_FROM, self._desk.address(exchange)))
+            attempt = await self._desk.guess(exchange, name)
         except RateLimited as fault:
             await self._show_login(exchange, to, form, {"password": fault.message}, fault=fault)
             return

@@ -44,7 +44,8 @@ class SignupPages:
     async def form(self, exchange: Exchange) -> None:
         """GET /signup, with ``?invite=`` in an invitation's link."""
         if await self._pages.viewer(exchange) is not None:
-            await self._pages.redirect(exchange, "/me", flash="You have an account already, and are signed in to it.")
+            told = "You have an account already, and are signed in to it."
+            await self._pages.redirect(exchange, local_path(exchange.query.get("next", "")), flash=told)
             return
         newcomer, _ = await self._newcomer(exchange)
         code = exchange.query.get("invite", "")[:64]
@@ -155,6 +156,7 @@ class SignupPages:
             values=values,
             faults=faults,
             newcomer=newcomer,
+            next_quoted=quote(local_path(values.get("next", ""))),
             back_quoted=quote(
                 f"/signup?{urlencode({name: values[name] for name in ('invite', 'next') if values.get(name)})}"
             ),

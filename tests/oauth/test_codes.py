@@ -14,7 +14,8 @@ from openpollen.core.ids import hash_key
 from tests.gateway import Account, Gateway, Reply
 from tests.labconfig import ANSWER
 from tests.oauth.clock import rewrite
-from tests.oauth.people import CHALLENGE, VERIFIER, App, Person, author_of, endpoint
+from tests.oauth.people import CHALLENGE, VERIFIER, App, Person, author_of, endpoint, filled
+from tests.web.house import sign_in
 
 
 def alive(server: Gateway, key: str) -> bool:
@@ -100,6 +101,19 @@ def test_a_refresh_token_is_worth_nothing_while_its_app_is_switched_off(server: 
     assert refusal(endpoint(server, "/api/oauth/token", fields)) == "invalid_grant"
     assert rewrite(server, "UPDATE api_keys SET enabled = 1 WHERE id = ?", app.key_id) == 1
     assert endpoint(server, "/api/oauth/token", fields).status == 200
+
+
+def test_keys_of_an_app_rest_while_it_is_switched_off(server: Gateway, user: Person) -> None:
+    author = author_of(server)
+    app = author.app("Notes", redirectUris=["https://garden.example/back"])
+    token = app.token(user.back(app.asks_code())["code"]).json["access_token"]
+    name = author.account.get("/api/account/profile").json["name"]
+    owner = Person(server, author.account, sign_in(server, name))
+    switch = f"/me/keys/{app.key_id}/switch"
+    for enabled, works in (("", False), ("on", True)):
+        fields = filled(owner.get(f"/me/apps/{app.key_id}"), {"enabled": enabled})
+        assert owner.post(switch, fields).headers["location"] == f"/me/apps/{app.key_id}"
+        assert alive(server, token) is works
 
 
 def test_a_code_is_worth_nothing_once_its_account_is_closed(server: Gateway, user: Person, app: App) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.gateway import NANO, Account, Gateway
 from tests.labconfig import ANSWER
 from tests.oauth.people import App, Author, Person, author_of, endpoint, filled
+from tests.web.house import sign_in
 
 
 def test_the_key_comes_in_the_fragment_and_spends_the_users_pollen(server: Gateway, user: Person, app: App) -> None:
@@ -172,6 +173,16 @@ def test_a_name_with_markup_is_text(server: Gateway, user: Person) -> None:
     page = user.get("/authorize?" + urlencode(app.asks()))
     assert "<script>alert(1)" not in page.text
     assert "&lt;script&gt;alert(1)" in page.text
+
+
+def test_an_author_is_not_told_of_a_share_that_is_not_taken(server: Gateway, user: Person) -> None:
+    author = author_of(server)
+    app = author.app("Garden notes", appUrl="https://garden.example", markup=10)
+    name = author.account.get("/api/account/profile").json["name"]
+    oneself = Person(server, author.account, sign_in(server, name))
+    asked = urlencode(app.asks())
+    assert "the author takes" in user.get(f"/authorize?{asked}").text
+    assert "the author takes" not in oneself.get(f"/authorize?{asked}").text
 
 
 def test_revoking_ends_the_key_at_once(server: Gateway, user: Person, app: App) -> None:

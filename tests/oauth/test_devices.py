@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -91,12 +92,16 @@ def test_the_page_names_an_app_only_where_its_author_lets_devices_in(server: Gat
 def test_guesses_are_limited_and_nobody_signed_out_may_guess(server: Gateway) -> None:
     guesser = Person.new(server)
     assert server.request("GET", "/device?user_code=BCDF-GHJK").status == 303
-    statuses = [
-        guesser.post("/device", filled(guesser.get("/device"), {"user_code": f"BCDFGHJ{letter}"})).status
+    answers = [
+        guesser.post("/device", filled(guesser.get("/device"), {"user_code": f"BCDFGHJ{letter}"}))
         for letter in "BCDFGHJKLMNPQ"
     ]
-    assert statuses[0] == 422
-    assert statuses[-1] == 429
+    assert answers[0].status == 422
+    last = answers[-1]
+    assert last.status == 429
+    assert int(last.headers["retry-after"]) > 0
+    assert 'value="BCDFGHJQ"' in last.text
+    assert re.search(r'class="fault"[^>]*>Too many tries', last.text)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -25,6 +26,19 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def app_page() -> Iterator[str]:
     """The address of an app that answers every request with an empty page."""
+    with _app_at("127.0.0.1", socket.AF_INET) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def numbered_page() -> Iterator[str]:
+    """The same at an IPv6 address."""
+    with _app_at("::1", socket.AF_INET6) as port:
+        yield f"http://[::1]:{port}"
+
+
+@contextmanager
+def _app_at(host: str, family: socket.AddressFamily) -> Generator[int]:
 
     class Empty(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -37,12 +51,12 @@ def app_page() -> Iterator[str]:
             pass
 
     class Local(HTTPServer):
-        address_family = socket.AF_INET
+        address_family = family
 
-    with Local(("127.0.0.1", 0), Empty) as server:
+    with Local((host, 0), Empty) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server.server_port
         server.shutdown()
         thread.join()
 
@@ -69,12 +83,53 @@ def test_a_device_is_approved_on_a_phone(
         assert not page.get_by_label("Make and revoke keys below its own").is_checked()
         page.get_by_label("Spend at most (pollen)").fill("0.25")
         assert (violations(page), fits(page)) == ([], True)
-        page.get_by_role("button", name="Allow").press("Enter")
+        page.get_by_role("button", name="Allow", disabled=False).press("Enter")
         page.get_by_role("status").wait_for()
         assert (violations(page), fits(page)) == ([], True)
     key = endpoint(server, "/api/device/token", {"device_code": begun["device_code"]}).json["access_token"]
     info = Account(server, "", key, "").get("/api/account/key").json
     assert (info["pollenBudget"], info["permissions"]["account"]) == (0.25, ["usage"])
+
+
+@pytest.mark.parametrize("decision", ["Allow", "No, thanks"])
+def test_an_app_at_an_ipv6_address_gets_its_answer(
+    server: Gateway, user: Person, browser: Browser, numbered_page: str, decision: str
+) -> None:
+    """No content security policy can name such an address."""
+    asked = urlencode({"redirect_url": f"{numbered_page}/home", "state": "s"})
+    with watched(browser, server.url, cookie=user.cookie, hosts=["::1"]) as watch:
+        page = watch.page()
+        page.goto(f"/authorize?{asked}")
+        page.get_by_role("button", name=decision).click()
+        page.wait_for_url(f"{numbered_page}/**")
+        told = dict(parse_qsl(urlsplit(page.url).fragment))
+    assert told["state"] == "s"
+    assert ("api_key" in told) is (decision == "Allow")
+
+
+def test_allow_waits_until_the_page_was_in_view_for_a_moment(
+    server: Gateway, user: Person, browser: Browser, app_page: str
+) -> None:
+    """A click that was meant for what the page came up under gives nothing away; neither does Enter in a field."""
+    with watched(browser, server.url, cookie=user.cookie, hosts=["127.0.0.1"]) as watch:
+        page = watch.page()
+        page.clock.install(time=0)
+        page.clock.pause_at(1_000)
+        page.goto("/authorize?" + urlencode({"redirect_url": f"{app_page}/home"}))
+        allow = page.get_by_role("button", name="Allow")
+        assert allow.is_disabled()
+        page.get_by_label("Spend at most (pollen)").press("Enter")
+        page.clock.run_for(650)
+        assert allow.is_disabled()
+        page.clock.run_for(100)
+        assert allow.is_enabled()
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+        assert allow.is_disabled()
+        page.clock.run_for(750)
+        page.get_by_label("Spend at most (pollen)").fill("0.5")
+        page.get_by_label("Spend at most (pollen)").press("Enter")
+        page.wait_for_url(f"{app_page}/**")
+        assert "api_key" in urlsplit(page.url).fragment
 
 
 @pytest.mark.parametrize("decision", ["Allow", "No, thanks"])

@@ -49,9 +49,9 @@ def new_key(home: House, *fields: tuple[str, str], cookie: str = "") -> Account:
     return Account(home.gateway, home.account.id, value[1], key.get("/api/account/key").json["id"])
 
 
-def stranger(home: House) -> tuple[Account, str]:
+def stranger(home: House, **options: str) -> tuple[Account, str]:
     """Another account and its cookie."""
-    account = home.gateway.account()
+    account = home.gateway.account(**options)
     return account, sign_in(home.gateway, account.get("/api/account/profile").json["name"])
 
 
@@ -390,6 +390,69 @@ def test_a_connection_is_narrowed_never_widened_in_what_it_sees(browser: Browser
     assert get(home, f"/me/connected/{key_id}", cookie).status == 404
     assert post(home, f"/me/connected/{key_id}/revoke", [], cookie).status == 303
     assert key.get("/api/account/key").status == 200
+
+
+def test_a_changed_app_keeps_what_its_form_does_not_show(home: House) -> None:
+    owner, cookie = stranger(home, permissions="profile,keys")
+    wanted: dict[str, Any] = {
+        "name": "Shop",
+        "type": "publishable",
+        "appUrl": "https://shop.example",
+        "pollenBudget": 0.5,
+    }
+    wanted |= {"origins": ["https://shop.example"], "allowedModels": ["lab-chat"], "budgetPeriod": "day"}
+    made = owner.post("/api/account/keys", wanted)
+    assert made.status == 200, made.text
+    path, before = f"/me/apps/{made.json['id']}", listed(owner, made.json["id"])
+    fields = [("name", "Shop 2"), ("app_url", "https://shop.example"), ("budget", "0.5"), ("markup", "0")]
+    assert post(home, path, fields, cookie).status == 303
+    after = listed(owner, made.json["id"])
+    assert after["name"] == "Shop 2"
+    assert {**after, "name": "Shop"} == before
+
+
+def listed(owner: Account, key_id: str) -> dict[str, Any]:
+    found = next(key for key in owner.get("/api/account/keys").json["data"] if key["id"] == key_id)
+    return {name: value for name, value in found.items() if name != "updatedAt"}
+
+
+def test_connections_of_one_app_stand_together_and_end_together(browser: Browser, home: House) -> None:
+    _, app_key = app_of(home, cookie=stranger(home)[1])
+    with watched(browser, home.gateway.url, cookie=home.user, hosts=["garden.example"]) as watch:
+        page = watch.page()
+        found = [allow(page, home, app_key) for _ in range(2)]
+        costs = sum(key.chat("lab-chat").cost for key in found)
+        shown = f"{Decimal(costs) / 10**9:f}"
+        eventually(lambda: f"<strong>{shown}</strong> pollen in 2 requests" in get(home, "/me/connected").text, "sums")
+        page.goto("/me/connected")
+        assert violations(page) == []
+        page.get_by_role("button", name="Revoke all connections of Garden").first.click()
+        expect(page.get_by_text("All 2 connections are revoked")).to_be_visible()
+    assert [key.chat("lab-chat").status for key in found] == [401, 401]
+
+
+def test_many_keys_are_shown_on_pages_of_a_size(home: House) -> None:
+    owner, cookie = stranger(home, permissions="profile,keys")
+    for number in range(85):
+        assert owner.post("/api/account/keys", {"name": f"key number {number}"}).status == 200
+    first, second = (get(home, f"/me/keys?page={page}", cookie) for page in (1, 2))
+    assert len(first.body) < 100_000
+    names = [set(re.findall(r">(key number \d+)<", page.text)) for page in (first, second)]
+    assert names[0].isdisjoint(names[1])
+    assert len(names[0] | names[1]) == 85
+
+
+def test_times_are_in_the_zone_that_the_account_chose(browser: Browser, home: House) -> None:
+    _, cookie = stranger(home)
+    post(home, "/me/keys", [("name", "k"), ("expiry", "days"), ("days", "1"), ("models", "all")], cookie)
+    told: list[str] = []
+    for zone in ("Asia/Tokyo", "America/New_York"):
+        assert post(home, "/me/account/time-zone", [("time_zone", zone)], cookie).status == 303
+        with watched(browser, home.gateway.url, cookie=cookie) as watch:
+            page = watch.page()
+            page.goto("/me/keys")
+            told.append(page.locator("time").last.inner_text())
+    assert told[0] != told[1]
 
 
 def test_an_app_ends_with_every_key_that_was_given_to_it(browser: Browser, home: House) -> None:

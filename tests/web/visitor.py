@@ -62,8 +62,10 @@ class Visitor:
     def sign_up(self, name: str, password: str = PASSWORD, **fields: str) -> Reply:
         return self.post("/signup", {"name": name, "password": password, **fields})
 
-    def sign_in(self, name: str, password: str = PASSWORD, **fields: str) -> Reply:
-        return self.post("/login", {"name": name, "password": password, **fields})
+    def sign_in(
+        self, name: str, password: str = PASSWORD, headers: dict[str, str] | None = None, **fields: str
+    ) -> Reply:
+        return self.post("/login", {"name": name, "password": password, **fields}, **(headers or {}))
 
     def _request(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> Reply:
         sent = {"user-agent": self._agent, "x-forwarded-for": self.address, **headers}

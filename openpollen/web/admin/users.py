@@ -16,7 +16,7 @@ from openpollen.storage.database import Connection
 from openpollen.usage import figures
 from openpollen.web.dashboard.bills import bill
 from openpollen.web.dashboard.plots import left_bar, share_bar
-from openpollen.web.dashboard.services import Services
+from openpollen.web.dashboard.services import Services, page_number
 from openpollen.web.pages import Viewer
 
 _PAGE = "/admin/users"
@@ -36,9 +36,8 @@ class UserPages:
     async def show(self, exchange: Exchange) -> None:
         """GET /admin/users."""
         viewer = await self._pages.require(exchange, admin=True)
-        words, given = exchange.query.get("q", "").strip()[:100], exchange.query.get("page", "1")
-        page = int(given) if given.isascii() and given.isdigit() and 0 < len(given) < 6 else 1
-        start = (max(page, 1) - 1) * _USERS
+        words, page = exchange.query.get("q", "").strip()[:100], page_number(exchange)
+        start = (page - 1) * _USERS
 
         def look(connection: Connection) -> list[tuple[User, int]]:
             found = users.search_users(connection, words, limit=_USERS + 1, skip=start)
@@ -51,7 +50,7 @@ class UserPages:
             viewer=viewer,
             users=found[:_USERS],
             values={"q": words},
-            page=max(page, 1),
+            page=page,
             more=len(found) > _USERS,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openpollen.accounts import apps, key_changes, keys
+from openpollen.accounts.apps import App
 from openpollen.accounts.keys import Key
 from openpollen.api.exchange import Exchange
 from openpollen.api.route import Route
@@ -57,6 +58,10 @@ class AppPages:
         viewer = await self._pages.require(exchange)
         form = await self._form(exchange, viewer)
         key_id = exchange.args["id"]
+        stored = key_form.of_key((await self._app(exchange, viewer)).key)
+        # The form of an app has no fields for these.
+        form.models, form.scopes, form.origins = stored.models, stored.scopes, stored.origins
+        form.period = stored.period if form.budget else ""
         if not form.faults:
             wanted = key_form.wanted(form, self._services.registry())
 
@@ -100,8 +105,7 @@ class AppPages:
         )
 
     async def _one(self, exchange: Exchange, viewer: Viewer, form: Form | None, status: int = 200) -> None:
-        key_id = exchange.args["id"]
-        app = await self._database.read(lambda connection: apps.of_id(connection, viewer.user.id, key_id))
+        app = await self._app(exchange, viewer)
         await self._pages.show(
             exchange,
             "dashboard/app.html",
@@ -111,6 +115,10 @@ class AppPages:
             form=form or key_form.of_key(app.key),
             url=self._pages.url,
         )
+
+    async def _app(self, exchange: Exchange, viewer: Viewer) -> App:
+        key_id = exchange.args["id"]
+        return await self._database.read(lambda connection: apps.of_id(connection, viewer.user.id, key_id))
 
 
 def routes(services: Services) -> tuple[Route, ...]:

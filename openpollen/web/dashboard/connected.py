@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
+
+from msgspec import Struct
 
 from openpollen.accounts import key_changes
 from openpollen.accounts.permissions import SCOPES
@@ -13,6 +16,7 @@ from openpollen.api.route import Route
 from openpollen.core.errors import Conflict, NotFound
 from openpollen.oauth import grants
 from openpollen.oauth.grants import Connected
+from openpollen.storage.database import Connection
 from openpollen.web.dashboard import key_form
 from openpollen.web.dashboard.key_form import SCOPE_WORDS, Form
 from openpollen.web.dashboard.plots import left_bar
@@ -20,6 +24,20 @@ from openpollen.web.dashboard.services import Services
 from openpollen.web.pages import Viewer
 
 _PAGE = "/me/connected"
+
+
+class _Group(Struct, frozen=True):
+    """The connections of one app, the newest first."""
+
+    grants: Sequence[Connected]
+
+    @property
+    def spent(self) -> int:
+        return sum(one.spent for one in self.grants)
+
+    @property
+    def requests(self) -> int:
+        return sum(one.requests for one in self.grants)
 
 
 class ConnectedPages:
@@ -38,7 +56,7 @@ class ConnectedPages:
             exchange,
             "dashboard/connected.html",
             viewer=viewer,
-            grants=found,
+            groups=_grouped(found),
             now=int(time.time() * 1000),
             left_bar=left_bar,
             scope_words=SCOPE_WORDS,
@@ -87,14 +105,23 @@ class ConnectedPages:
     async def revoke(self, exchange: Exchange) -> None:
         """POST /me/connected/{id}/revoke."""
         viewer = await self._pages.require(exchange)
-        await self._pages.form(exchange, viewer)
-        key_id = exchange.args["id"]
+        fields = await self._pages.form(exchange, viewer)
+        key_id, every = exchange.args["id"], fields.get("every") == "on"
+
+        def end(connection: Connection) -> int:
+            one = grants.of_id(connection, viewer.user.id, key_id)
+            ended = _like(one, grants.of_user(connection, viewer.user.id)) if every else [one]
+            for grant in ended:
+                grants.revoke(connection, viewer.user.id, grant.key.id)
+            return len(ended)
+
         try:
-            await self._database.write(lambda connection: grants.revoke(connection, viewer.user.id, key_id))
+            count = await self._database.write(end)
         except NotFound:
             told = "That connection was gone already."
         else:
-            told = "The connection is revoked. The app's next call is refused."
+            told = "The connection is revoked." if count == 1 else f"All {count} connections are revoked."
+            told += " The app's next call is refused."
         self._services.forget()
         await self._pages.redirect(exchange, _PAGE, flash=told)
 
@@ -116,6 +143,23 @@ class ConnectedPages:
     async def _grant(self, exchange: Exchange, viewer: Viewer) -> Connected:
         key_id = exchange.args["id"]
         return await self._database.read(lambda connection: grants.of_id(connection, viewer.user.id, key_id))
+
+
+def _like(one: Connected, found: Sequence[Connected]) -> list[Connected]:
+    """The connections of the same app, or of the same host where it has none."""
+
+    def whose(grant: Connected) -> tuple[str | None, str]:
+        return grant.key.app_key_id, grant.host
+
+    return [grant for grant in found if whose(grant) == whose(one)]
+
+
+def _grouped(found: Sequence[Connected]) -> list[_Group]:
+    groups: list[_Group] = []
+    for one in found:
+        if not any(one in group.grants for group in groups):
+            groups.append(_Group(_like(one, found)))
+    return groups
 
 
 def routes(services: Services) -> tuple[Route, ...]:

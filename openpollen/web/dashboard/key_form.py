@@ -15,6 +15,7 @@ from openpollen.accounts.wanted_keys import NewKey, markup_of
 from openpollen.catalog.registry import Registry
 from openpollen.core.address import origin_fault, page_fault
 from openpollen.core.money import format_pollen, parse_pollen
+from openpollen.core.names import name_fault
 from openpollen.core.nearest import nearest
 from openpollen.ledger.entries import Period
 
@@ -140,6 +141,8 @@ def _faults(form: Form, registry: Registry, *, app: bool) -> dict[str, str]:
         "redirect_uris": _lines_fault(form.redirect_uris, page_fault),
         "markup": _markup_fault(form.markup),
     }
+    if app and not faults["name"] and (fault := name_fault(form.name)):
+        faults["name"] = f"The name of an app {fault}"
     if app and not form.app_url and not form.redirect_uris:
         faults["app_url"] = "Say where your app lives, or where people are sent back to: consent needs one of the two."
     return {name: fault[:1].upper() + fault[1:].rstrip(".") + "." for name, fault in faults.items() if fault}

@@ -17,10 +17,12 @@ from openpollen.storage.database import Connection
 from openpollen.web.dashboard import key_form
 from openpollen.web.dashboard.key_form import PERIODS, SCOPE_WORDS, Form
 from openpollen.web.dashboard.plots import left_bar
-from openpollen.web.dashboard.services import Services
+from openpollen.web.dashboard.services import Services, page_number
 from openpollen.web.pages import Viewer
 
 _PAGE = "/me/keys"
+#: Keys on one page.
+_ROWS = 80
 #: Hours for which a rotated key's old value may go on.
 _GRACES = ((0, "at once"), (1, "1 hour"), (24, "24 hours"), (72, "3 days"), (168, "7 days"))
 
@@ -142,7 +144,7 @@ class KeyPages:
         )
         self._services.forget()
         told = f"{key.name} works again." if on else f"{key.name} is switched off. Calls with it are refused."
-        await self._pages.redirect(exchange, f"{_PAGE}/{key.id}", flash=told)
+        await self._pages.redirect(exchange, f"{'/me/apps' if key.app else _PAGE}/{key.id}", flash=told)
 
     async def revoke(self, exchange: Exchange) -> None:
         """POST /me/keys/{id}/revoke."""
@@ -168,7 +170,13 @@ class KeyPages:
 
         rows = await self._database.read(look)
         own = [row for row in rows if row.key.created_via not in CONSENT]
-        context: dict[str, Any] = self._context(form) | {"rows": own, "granted": len(rows) - len(own)}
+        page = page_number(exchange)
+        context: dict[str, Any] = self._context(form) | {
+            "rows": own[(page - 1) * _ROWS : page * _ROWS],
+            "page": page,
+            "more": len(own) > page * _ROWS,
+            "granted": len(rows) - len(own),
+        }
         await self._pages.show(exchange, "dashboard/keys.html", viewer=viewer, status=status, **context)
 
     async def _one(self, exchange: Exchange, viewer: Viewer, form: Form | None, status: int = 200) -> None:

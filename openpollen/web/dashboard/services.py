@@ -44,6 +44,12 @@ def zone_of(exchange: Exchange, user: User) -> str:
     return "UTC"
 
 
+def page_number(exchange: Exchange) -> int:
+    """Which page of a long list the address asks for, from 1."""
+    given = exchange.query.get("page", "1")
+    return max(int(given), 1) if given.isascii() and given.isdigit() and len(given) < 6 else 1
+
+
 def choice(given: str, allowed: tuple[str, ...]) -> str:
     """One of the words allowed, else the first of them."""
     return given if given in allowed else allowed[0]

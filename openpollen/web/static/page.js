@@ -17,7 +17,27 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
-const shown = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+// The zone that the account chose, else the browser's.
+const timeZone = document.documentElement.dataset.zone || undefined;
+// On a narrow screen the list of pages scrolls: the one that is shown is in sight.
+document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+// What gives something away acts only when its page has been in view for a moment: a click meant for what was here before,
+// such as a second one on a window that closed, does nothing.
+for (const button of document.querySelectorAll("[data-settle]")) {
+  let waiting;
+  const settle = () => {
+    button.disabled = true;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { button.disabled = false; }, 700);
+  };
+  settle();
+  window.addEventListener("focus", settle);
+  window.addEventListener("pageshow", settle);
+  document.addEventListener("visibilitychange", settle);
+}
+
+const shown = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", timeZone });
 function localTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     time.title = time.title || time.textContent;

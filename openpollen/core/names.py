@@ -1,0 +1,33 @@
+"""Names that people see of other people and their apps: nothing in them hides, turns the line around, or mixes letters that
+look alike."""
+
+from __future__ import annotations
+
+import unicodedata
+
+#: Scripts that share the looks of many letters. A name keeps to one of them.
+_ALIKE = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
+#: Letters and symbols that show nothing.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+def plain(name: str) -> str:
+    """A name as it is kept and compared: full-width and other compatibility forms as the usual letters, blanks single."""
+    return " ".join(unicodedata.normalize("NFKC", name).split())
+
+
+def name_fault(name: str) -> str:
+    """What is wrong with a name that others see, or nothing."""
+    if not name.isprintable() or not _BLANK.isdisjoint(name):
+        return "has only characters that can be seen"
+    if not any(unicodedata.category(character)[0] in "LNS" for character in name):
+        return "has at least one letter or digit"
+    scripts = {script for character in name if character.isalpha() and (script := _script(character))}
+    if len(scripts) > 1:
+        return f"keeps to one alphabet: {' and '.join(sorted(script.title() for script in scripts))} letters look alike"
+    return ""
+
+
+def _script(character: str) -> str:
+    first = unicodedata.name(character, "").partition(" ")[0]
+    return first if first in _ALIKE else ""
