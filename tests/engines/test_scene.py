@@ -19,6 +19,7 @@ from openpollen.core.errors import BadRequest
 from openpollen.engines.base import Cancelled, CancelToken, ImageJob, ImageMade
 from openpollen.engines.scene import SceneEngine
 from openpollen.engines.scene.art import OWN_KEYS, PAINTED, draw, known
+from openpollen.engines.scene.engine import laid_out
 from openpollen.engines.scene.figures import WHOLE, whole_figure
 from openpollen.engines.scene.icons import icons
 from openpollen.engines.scene.lexicon import drawing_names, own_drawings
@@ -249,6 +250,30 @@ def test_under_is_lower(seed: int) -> None:
     dog, umbrella = boxes("a red dog under a blue umbrella", RED, BLUE, seed=seed)
     assert dog[3] > umbrella[3] - 0.5 * (umbrella[3] - umbrella[1])
     assert umbrella[1] < dog[1]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_is_below_a_boat_is_in_the_water_that_it_floats_on(seed: int) -> None:
+    prompt = "a blue whale under a red boat"
+    stage, (spot,) = laid_out(plan_of(prompt), SIZE, SIZE, seed, CancelToken())
+    boat, whale = sorted(spot.group.figures, key=lambda figure: -figure.y)
+    assert (boat.key, whale.key) == ("sailboat", "whale")
+    assert spot.y > stage.horizon * SIZE
+    assert whale.y + whale.height <= boat.y
+    assert spot.y - whale.y * spot.scale <= SIZE
+    assert plan_of("two sharks below a sailboat").setting == "sea"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kinds"),
+    [
+        ("two dogs fighting over a bone", {(0, "facing", 0), (1, "between", 0)}),
+        ("a cat and a dog playing over a ball", {(0, "facing", 1), (2, "between", 1)}),
+        ("a bird flying over a cat", {(0, "above", 1)}),
+    ],
+)
+def test_what_they_fight_over_is_between_them(prompt: str, kinds: set[tuple[int, str, int]]) -> None:
+    assert {(r.subject, r.kind, r.target) for r in plan_of(prompt).relations} == kinds
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

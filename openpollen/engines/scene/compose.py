@@ -74,6 +74,8 @@ def _sprite(plan: Plan, stage: Stage, spot: Spot, figure: Figure, sink: int) -> 
         data["lamp"] = source
     far = 1 - spot.depth if spot.group.domain in ("ground", "water") else 0.4
     toned = in_air(toned, stage.haze, far**1.5 * 0.7)
+    if figure.submerged:
+        toned = toned * np.float32(0.6)  # premultiplied
     if sink and not figure.carried:
         data["sink"] = sink
         toned = afloat(toned, sink, _foam(stage))

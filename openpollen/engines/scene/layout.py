@@ -90,7 +90,9 @@ def _candidate(
 ) -> Spot:
     """A random place within the group's domain, wholly in the frame."""
     rows, columns = stage.image.shape[:2]
-    fit = min(1.0, 0.8 * rows / max(group.top, 1), 0.92 * columns / max(group.right - group.left, 1))
+    fit = min(
+        1.0, 0.8 * rows / max(group.top - 1.6 * group.bottom, 1), 0.92 * columns / max(group.right - group.left, 1)
+    )
     u, v = float(rng.random()), float(rng.random())
     far, near = stage.ground_band
     depth = v
@@ -124,9 +126,18 @@ def _candidate(
         scale, left, right = scale * smaller, left * smaller, right * smaller
     elif group.domain == "ground":
         y = max(y, float(stage.ground[int(min(max(x, 0), columns - 1))]) + 0.012 * rows)
-    y = min(max(y, group.top * scale + 0.025 * rows), 0.985 * rows)
+    y = min(
+        max(y, group.top * scale + 0.025 * rows), (0.985 if not group.bottom else 0.95) * rows + group.bottom * scale
+    )
     gap = 0.012 * columns
-    return Spot(group, x, y, scale, depth, (x - left - gap, y - group.top * scale - gap, x + right + gap, y + gap))
+    return Spot(
+        group,
+        x,
+        y,
+        scale,
+        depth,
+        (x - left - gap, y - group.top * scale - gap, x + right + gap, y - group.bottom * scale + gap),
+    )
 
 
 def _cost(spot: Spot, placed: list[Spot], plan: Plan, stage: Stage, focus: float, props: Array) -> tuple[float, float]:

@@ -85,6 +85,7 @@ class Figure:
     flip: bool = False
     order: float = 0.0
     carried: bool = False  # stands on another figure or hangs in the air: no shadow on the ground
+    submerged: bool = False  # seen through water
 
 
 @lru_cache(maxsize=256)
@@ -164,6 +165,16 @@ def _under(child: Figure, target: Figure, at: float, of: int) -> None:
     child.x = target.x + (at - 0.5) * target.width * 0.9 + (0.16 * target.width if of == 1 else 0)
     child.y = target.y - target.height * 0.02
     child.order = target.order + 0.3
+
+
+def _beneath(child: Figure, target: Figure, at: float, of: int) -> None:
+    """In the water under what floats on it."""
+    limit = 1.3 * target.width
+    if child.width > limit:
+        child.width, child.height = limit, child.height * limit / child.width
+    child.x = target.x + (at - 0.5) * child.width * 1.05 * of * (of > 1)
+    child.y = -1.08 * child.height
+    child.order, child.carried, child.submerged = target.order - 0.3, True, True
 
 
 def _behind(child: Figure, target: Figure, at: float, of: int) -> None:
@@ -300,6 +311,7 @@ PLACERS = {
     "in": _in,
     "above": _above,
     "under": _under,
+    "beneath": _beneath,
     "behind": _behind,
     "in_front": _in_front,
     "wear": _wear,

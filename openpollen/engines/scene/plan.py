@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from .denial import denial_of, is_denied, unavoidable
 from .draft import MAX_COUNT, MAX_FIGURES, Draft
-from .interaction import close_action
+from .interaction import INTERACTIONS, close_action
 from .lexicon import Meaning, colors, emblems, word_table, words_of
 from .match import Matcher, words_in
 from .nouns import clear_phrase, deny, end_phrase, is_namelike, new_subject, take_noun, tell_unknown
@@ -146,6 +146,8 @@ def _take_expansion(draft: Draft, piece: Piece, said: str, matcher: Matcher | No
 
 def _take_relation(draft: Draft, piece: Piece, matcher: Matcher | None) -> None:
     end_phrase(draft, matcher)
+    if piece.text == "over" and draft.relation in INTERACTIONS and draft.sources:
+        return  # "two dogs fighting over a bone": what it is about, not what they are above
     _tell_unfinished(draft)
     close_action(draft)
     _end_negation(draft)

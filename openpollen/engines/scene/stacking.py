@@ -32,11 +32,13 @@ class Group:
     left: float = 0.0
     right: float = 0.0
     top: float = 0.0
+    bottom: float = 0.0  # below 0 where something is under water
 
     def measure(self) -> None:
         self.left = min(f.x - f.width / 2 for f in self.figures)
         self.right = max(f.x + f.width / 2 for f in self.figures)
         self.top = max(f.y + f.height for f in self.figures)
+        self.bottom = min(0.0, *(f.y for f in self.figures))
 
 
 def build_groups(plan: Plan, unit: float, rng: np.random.Generator) -> list[Group]:
@@ -171,12 +173,13 @@ def _attach(
         _make_room(children, targets, shares)
     for target, share in zip(targets, shares, strict=True):
         group = next(g for g in groups if target in g.figures)
+        dives = kind == "under" and group.domain == "water"
         for child, at in zip(share, _slots(share), strict=True):
-            PLACERS[kind](child, target, at, len(share))
+            PLACERS["beneath" if dives else kind](child, target, at, len(share))
             group.figures.append(child)
         if kind in ACTING:
             _level(share, target, group, plan)
-        if kind == "under" and not plan.subjects[target.subject].grounded:
+        if kind == "under" and not dives and not plan.subjects[target.subject].grounded:
             _hang_over(share, target, group, plan)
 
 

@@ -88,6 +88,8 @@ def _implied_setting(
         votes = {home: n for home, n in votes.items() if home not in ("room", "kitchen", "stage", "space")}
     if weather == "snow":
         return "snow"
+    if "sea" in votes:  # a boat with a shark below it is not under water
+        votes.pop("underwater", None)
     if votes:
         return max(votes, key=lambda home: votes[home])
     if subjects or extra or weather != "clear":
