@@ -14,6 +14,7 @@ from pathlib import Path
 from docs_api import errors_page, routes_page
 from docs_catalog import models_page, voices_page
 from docs_cli import cli_page
+from docs_proofs import proofs_page
 
 from openpollen.catalog.reference import prices_reference, settings_reference
 from openpollen.storage.describe import tables_page
@@ -25,6 +26,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "models.md": models_page,
     "prices.md": prices_reference,
+    "proofs.md": proofs_page,
     "routes.md": routes_page,
     "settings.md": settings_reference,
     "tables.md": tables_page,

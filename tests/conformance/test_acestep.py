@@ -15,6 +15,11 @@ from openpollen.providers.adapter import adapters
 from openpollen.providers.failures import Failure
 from tests.conformance.captures import without_secret
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "acestep/music": ("documentation",),
+}
+
 adapter = adapters()["acestep"]
 HOST = Provider("acestep", "acestep", "http://gpu-1:8001", "ace-secret-key")
 TURBO = Route("acestep", "acestep-v15-turbo")

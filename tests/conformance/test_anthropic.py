@@ -33,6 +33,15 @@ from tests.conformance.anthropic_lab import (
 )
 from tests.conformance.captures import captured, same, timeless, without_secret
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "anthropic/chat": (
+        "anthropic.messages.full",
+        "anthropic.messages.stream",
+        "vertex.claude.raw_predict",
+    ),
+}
+
 
 def pixel(fixture: dict[str, Any]) -> str:
     source = fixture["requests"][0]["body"]["json"]["messages"][0]["content"][1]["source"]

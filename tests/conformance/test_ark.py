@@ -19,6 +19,13 @@ from openpollen.providers.adapter import adapters
 from openpollen.providers.failures import Failure
 from tests.conformance.captures import captured, same, without_secret
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "ark/image": ("byteplus.seedream.images.generate",),
+    "ark/edit": ("byteplus.seedream.images.generate",),
+    "ark/video": ("byteplus.seedance.task_create_get_delete",),
+}
+
 adapter = adapters()["ark"]
 KEY = "ark-0123456789abcdefghijklmnop"
 PROVIDER = Provider("byteplus", "ark", "https://ark.ap-southeast.bytepluses.com/api/v3", KEY, "ARK_API_KEY")

@@ -22,6 +22,14 @@ from openpollen.providers.failures import Failure, from_answer
 from tests.conformance.bedrock_lab import ARN, AWS, FILMS, KEYED, PIXEL_URI, REEL, adapter, same_head, sent
 from tests.conformance.captures import captured
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "bedrock/chat": (
+        "bedrock.converse.full",
+        "bedrock.converse_stream",
+    ),
+}
+
 CLAUDE = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 MICRO, LITE2 = "amazon.nova-micro-v1:0", "us.amazon.nova-2-lite-v1:0"
 

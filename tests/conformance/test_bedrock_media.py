@@ -18,6 +18,16 @@ from openpollen.providers.failures import Failure
 from tests.conformance.bedrock_lab import ARN, AWS, CANVAS, FILMS, PIXEL, PNG, REEL, adapter, same_head, sent
 from tests.conformance.captures import captured
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "bedrock/image": ("bedrock.nova_canvas.text_image",),
+    "bedrock/edit": (
+        "bedrock.nova_canvas.image_variation",
+        "bedrock.nova_canvas.inpainting",
+    ),
+    "bedrock/video": ("bedrock.nova_reel.text_video",),
+}
+
 
 def decoded(body: object, provider: Provider = AWS) -> Media:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()

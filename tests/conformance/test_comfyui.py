@@ -22,6 +22,13 @@ from openpollen.providers.failures import Failure
 from tests.conformance.captures import without_secret
 from tests.fakeprovider import parse_form
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "comfyui/image": ("documentation",),
+    "comfyui/edit": ("documentation",),
+    "comfyui/video": ("documentation",),
+}
+
 adapter = adapters()["comfyui"]
 HOST = Provider("comfyui", "comfyui", "http://gpu-1:8188", "proxy-secret-key")
 FLUX, ZIMAGE, KLEIN, LTX = (

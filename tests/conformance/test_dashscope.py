@@ -19,6 +19,22 @@ from openpollen.providers.adapter import adapters
 from openpollen.providers.failures import Failure
 from tests.conformance.captures import captured, same, without_secret
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "dashscope/image": (
+        "dashscope.qwen_image.generate",
+        "dashscope.wan_image.generate_sync",
+    ),
+    "dashscope/edit": (
+        "dashscope.qwen_image.edit",
+        "dashscope.wan_image.edit_async_submit",
+    ),
+    "dashscope/video": (
+        "dashscope.wan_video.t2v_submit_fetch_cancel",
+        "dashscope.wan_video.i2v_submit",
+    ),
+}
+
 adapter = adapters()["dashscope"]
 NAME, KEY = "dashscope-media", "sk-0123456789abcdefghijklmnop"
 PROVIDER = Provider(NAME, "dashscope", "https://dashscope-intl.aliyuncs.com/api/v1", KEY, "DASHSCOPE_API_KEY")

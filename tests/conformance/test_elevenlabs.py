@@ -20,6 +20,13 @@ from openpollen.providers.failures import Failure
 from tests.conformance.captures import captured, same, without_secret
 from tests.fakeprovider import parse_form
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "elevenlabs/speech": ("elevenlabs.tts.convert",),
+    "elevenlabs/music": ("elevenlabs.music.compose",),
+    "elevenlabs/transcription": ("elevenlabs.stt.convert",),
+}
+
 adapter = adapters()["elevenlabs"]
 HOST = Provider("elevenlabs", "elevenlabs", "https://api.elevenlabs.io/v1", "xi-fake", auth="xi-api-key")
 SPEECH, MUSIC, SCRIBE = (Route("elevenlabs", name) for name in ("eleven_v3", "music_v1", "scribe_v2"))

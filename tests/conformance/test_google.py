@@ -24,6 +24,14 @@ from tests.conformance.google_lab import (
     request,
 )
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "google/chat": (
+        "gemini.generate_content.full",
+        "gemini.generate_content.stream",
+    ),
+}
+
 
 def test_a_request_with_everything() -> None:
     capture = expected("gemini.generate_content.full")

@@ -24,6 +24,22 @@ from tests.conformance.google_lab import (
     pixel,
 )
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "google/image": (
+        "gemini.generate_content.image",
+        "vertex.generate_content.image",
+    ),
+    "google/edit": (
+        "gemini.generate_content.image",
+        "vertex.generate_content.image",
+    ),
+    "google/video": (
+        "gemini.veo.generate_poll_download",
+        "vertex.veo.generate_poll",
+    ),
+}
+
 
 @pytest.mark.parametrize("provider", [GEMINI, VERTEX])
 def test_pictures(provider: Provider) -> None:

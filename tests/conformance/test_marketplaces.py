@@ -17,6 +17,38 @@ from openpollen.providers.failures import Failure
 from tests.conformance.captures import captured, same, without_secret
 from tests.fakeprovider import parse_form
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "fal/image": (
+        "fal.queue.submit_status_result_cancel",
+        "documentation",
+    ),
+    "fal/edit": (
+        "fal.queue.submit_status_result_cancel",
+        "documentation",
+    ),
+    "fal/video": (
+        "fal.queue.submit_status_result_cancel",
+        "documentation",
+    ),
+    "fal/music": (
+        "fal.queue.submit_status_result_cancel",
+        "documentation",
+    ),
+    "replicate/image": (
+        "replicate.model_prediction.create_poll_cancel",
+        "documentation",
+    ),
+    "replicate/edit": (
+        "replicate.model_prediction.create_poll_cancel",
+        "documentation",
+    ),
+    "replicate/video": (
+        "replicate.model_prediction.create_poll_cancel",
+        "documentation",
+    ),
+}
+
 fal, replicate = adapters()["fal"], adapters()["replicate"]
 FAL = Provider("fal", "fal", "https://queue.fal.run", "fake-id:fake-secret", headers={"authorization": "Key {key}"})
 REPLICATE = Provider("replicate", "replicate", "https://api.replicate.com/v1", "r8_fake")

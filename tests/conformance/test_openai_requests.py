@@ -21,6 +21,21 @@ from openpollen.outbound.message import Outgoing, parse_origin
 from openpollen.providers.adapter import adapters
 from tests.fakeprovider import parse_form
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "openai_compatible/chat": (
+        "openai.chat.full",
+        "openai.chat.stream",
+    ),
+    "openai_compatible/image": ("openai.images.generate",),
+    "openai_compatible/edit": (
+        "openai.images.edit.single",
+        "openai.images.edit.multi",
+    ),
+    "openai_compatible/speech": ("openai.audio.speech",),
+    "openai_compatible/transcription": ("openai.audio.transcriptions.verbose",),
+}
+
 WIRE = Path(__file__).with_name("wire")
 AZURE = "https://{resource}.openai.azure.com/openai/deployments/{model}?api-version=2025-04-01-preview"
 #: Parameters of the captured calls that the gateway's own request has no word for, or that only say the default.

@@ -17,6 +17,19 @@ from openpollen.providers.failures import Failure
 from tests.conformance.captures import captured, same, without_secret
 from tests.fakeprovider import parse_form
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "pruna/image": ("pruna.p_image.sync",),
+    "pruna/edit": ("pruna.p_image_edit.sync",),
+    "pruna/video": ("pruna.p_video.async_poll_download",),
+    "bfl/image": (
+        "bfl.kontext_pro",
+        "bfl.flux2_klein_4b",
+    ),
+    "bfl/edit": ("bfl.kontext_pro.edit",),
+    "ltx/video": ("documentation",),
+}
+
 pruna, bfl, ltx = (adapters()[wire] for wire in ("pruna", "bfl", "ltx"))
 PRUNA = Provider("pruna", "pruna", "https://api.pruna.ai/v1", "pruna-fake", auth="apikey")
 BFL = Provider("bfl", "bfl", "https://api.bfl.ai/v1", "bfl-fake", auth="x-key")

@@ -18,6 +18,16 @@ from openpollen.providers.adapter import adapters
 from openpollen.providers.failures import Failure
 from tests.conformance.captures import captured, same, without_secret
 
+#: What these tests prove, by wire and operation: the captured requests that ours are compared with, or "documentation".
+PROVES = {
+    "xai/image": ("xai.rest.images.generate",),
+    "xai/edit": ("xai.rest.images.edit",),
+    "xai/video": (
+        "xai.rest.video.t2v",
+        "xai.rest.video.i2v",
+    ),
+}
+
 adapter = adapters()["xai"]
 KEY = "xai-0123456789abcdefghijklmnop"
 PROVIDER = Provider("xai-media", "xai", "https://api.x.ai/v1", KEY, "XAI_API_KEY")
