@@ -89,7 +89,7 @@ def read_configuration(
     config: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any]
 ) -> tuple[Settings, Catalog]:
     """Settings and catalogue, with the models that were pulled from a hub. Raises ConfigError with every fault."""
-    return load(config, env, overrides, _pulled_models)
+    return load(config, env, overrides, _pulled_models, adapters())
 
 
 def _pulled_models(folder: Path) -> list[Model]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -52,14 +52,16 @@ def load(
     env: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     pulled: Callable[[Path], Iterable[Model]] = lambda _: (),
+    wires: Collection[str] | None = None,
 ) -> tuple[Settings, Catalog]:
     """Settings and catalogue of one file, with every fault of either in one ConfigError.
 
-    ``pulled`` tells the local models that lie in the models folder beside the shipped ones."""
+    ``pulled`` tells the local models that lie in the models folder beside the shipped ones; ``wires`` are those that have
+    an adapter, ``None`` takes any."""
     problems: list[str] = []
     tables = read_toml(config, problems) if config else {}
     settings = parse_settings(tables, str(config), env or {}, overrides or {}, problems)
-    catalog = parse_catalog(tables, str(config), problems)
+    catalog = parse_catalog(tables, str(config), problems, wires)
     known = {model.name for model in catalog.models}
     extra = tuple(model for model in pulled(settings.engines.models) if model.name not in known)
     catalog = msgspec.structs.replace(catalog, models=catalog.models + extra)
@@ -89,16 +91,7 @@ def load_catalog(config: Path | None = None) -> Catalog:
     return catalog
 
 
-def validate(config: Path | None = None, env: Mapping[str, str] | None = None) -> list[str]:
-    """Every fault of a configuration file, of settings and catalogue; empty when it is sound."""
-    try:
-        load(config, env)
-    except ConfigError as error:
-        return error.problems
-    return []
-
-
-def parse_catalog(tables: Table, file: str, problems: list[str]) -> Catalog:
+def parse_catalog(tables: Table, file: str, problems: list[str], wires: Collection[str] | None = None) -> Catalog:
     """The catalogue of the shipped files and an operator's tables; faults are added to ``problems``."""
     source = _shipped(problems)
     mine = _operator(tables, file, source, problems)
@@ -123,6 +116,7 @@ def parse_catalog(tables: Table, file: str, problems: list[str]) -> Catalog:
         {name: where for name, (where, _) in source.providers.items()},
         {name: where for name, (where, _) in source.models.items()},
         problems,
+        wires,
     )
     return Catalog(providers, tuple(models), mine, tuple(source.warnings))
 

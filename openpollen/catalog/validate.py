@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from openpollen.catalog.parse import ProviderRow
 from openpollen.core.model import Capability, Model, Unit
 from openpollen.core.nearest import nearest
-
-#: Every wire format there is a word for. Which of them have an adapter is told to ``Registry.build``.
-WIRES = (
-    "openai_compatible",
-    "fake",
-    "anthropic",
-    "google",
-    "bedrock",
-    "dashscope",
-    "ark",
-    "xai",
-    "elevenlabs",
-    "replicate",
-    "pruna",
-    "fal",
-    "bfl",
-    "ltx",
-    "acestep",
-    "comfyui",
-)
 
 #: Capability -> sets of units of which one must be priced whole: with any of them, whatever a call is measured in is
 #: paid for.
@@ -64,12 +44,16 @@ def check(
     provider_places: Mapping[str, str],
     model_places: Mapping[str, str],
     problems: list[str],
+    wires: Collection[str] | None,
 ) -> list[str]:
     """Adds a line to ``problems`` for each fault, and returns warnings, which stop nothing. The places say for each name
-    where it was written."""
+    where it was written; ``wires`` are those that have an adapter, ``None`` takes any."""
     warnings: list[str] = []
     for row in providers.values():
         _check_provider(row, provider_places[row.name], problems)
+        if wires is not None and row.wire and row.wire not in wires:
+            known = ", ".join(sorted(wires))
+            problems.append(f"{provider_places[row.name]} wire: {row.wire!r} is unknown; known are {known}")
     for model in models:
         warnings += check_model(model, model_places[model.name], providers, problems)
     _check_names(models, model_places, problems)
@@ -101,8 +85,6 @@ def check_model(model: Model, where: str, providers: Mapping[str, ProviderRow], 
 
 
 def _check_provider(row: ProviderRow, where: str, problems: list[str]) -> None:
-    if row.wire and row.wire not in WIRES:
-        problems.append(f"{where} wire: {row.wire!r} is unknown; known are {', '.join(WIRES)}")
     if row.name == "local":
         return
     if row.key == "" or row.key in ("env:", "file:"):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from openpollen.catalog.load import load, validate
+from openpollen.catalog.load import load
 from openpollen.core.errors import ConfigError
+from tests.catalog.faults import validate
 
 LAB = '[providers.lab]\nwire = "openai_compatible"\nbase_url = "http://127.0.0.1:9100/v1"\n'
 PRICE = 'price = { input_token = "1", output_token = "2" }\n'

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from openpollen.catalog.load import load_catalog, validate
+from openpollen.catalog.load import load_catalog
+from tests.catalog.faults import validate
 
 LAB = '[providers.lab]\nwire = "openai_compatible"\nbase_url = "http://127.0.0.1:9100/v1"\n'
 MODEL = '[[models]]\nname = "x"\ncapabilities = ["chat"]\n'
@@ -70,15 +71,3 @@ def test_a_data_folder_that_cannot_be_made_is_told_with_what_to_do() -> None:
     assert done.returncode == 4
     assert "the data folder /proc/x cannot be made" in done.stderr
     assert "--data" in done.stderr
-
-
-def test_doctor_names_no_variable_that_would_not_help(tmp_path: Path) -> None:
-    config = tmp_path / "openpollen.toml"
-    spare = (
-        LAB.replace("lab", "spare").replace("openai_compatible", "fake").replace("http://127.0.0.1:9100", "{SPARE_URL}")
-    )
-    config.write_text(spare + MODEL + ROUTE.replace('"lab"', '"spare"') + PRICE, "utf-8")
-    done = polli("admin", "doctor", "--data", str(tmp_path), "--config", str(config))
-    line = next(line for line in done.stdout.splitlines() if "spare:" in line)
-    assert "SPARE_URL" not in line
-    assert "no adapter" in line

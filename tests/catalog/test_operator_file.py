@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from openpollen.catalog.load import Catalog, load, load_catalog, validate
+from openpollen.catalog.load import Catalog, load, load_catalog
 from openpollen.catalog.registry import Registry
 from openpollen.core.model import Capability, Unit
+from tests.catalog.faults import validate
 
 EXAMPLE = """
 [providers.lab]
