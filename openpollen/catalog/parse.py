@@ -33,7 +33,8 @@ PER_UNITS = frozenset(unit for unit in Unit if unit.endswith("_token") or unit i
 class ProviderRow(Struct, frozen=True):
     """A provider as written. ``key`` is a literal, ``env:NAME`` or ``file:PATH``; ``base_url`` may have ``{NAME}``
     placeholders for variables of the environment. ``auth`` is ``bearer`` or the name of the header that carries the key.
-    ``signer`` is how requests are authorised where there is no key (see ``signers``)."""
+    ``signer`` is how requests are authorised where there is no key (see ``signers``). ``probe`` is a path below ``base_url``
+    that costs nothing to get and shows whether the credential works."""
 
     name: str
     wire: str
@@ -44,6 +45,7 @@ class ProviderRow(Struct, frozen=True):
     signer: Signer | None = None
     headers: dict[str, str] = {}
     params: frozenset[str] = frozenset()
+    probe: str = ""
     docs: str = ""
     notes: str = ""
 
@@ -102,10 +104,13 @@ def parse_provider(name: str, table: object, where: str, problems: list[str]) ->
         signer=reader.take("signer", Signer | None, None),
         headers=reader.take("headers", dict[str, str], {}),
         params=reader.take("params", frozenset[str], frozenset()),
+        probe=reader.take("probe", str, ""),
         docs=reader.take("docs", str, ""),
         notes=reader.take("notes", str, ""),
     )
     reader.finish()
+    if row.probe and not row.probe.startswith("/"):
+        reader.problem("probe", f'is a path below base_url, such as "/models", not {row.probe!r}')
     if not row.wire:
         reader.problem("wire", 'is missing; for a host that speaks OpenAI\'s API write wire = "openai_compatible"')
     return row

