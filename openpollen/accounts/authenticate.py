@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from openpollen.accounts.keys import keys_revision, load_caller
 from openpollen.accounts.permissions import Caller
-from openpollen.core.errors import Unauthorized
+from openpollen.core.errors import Forbidden, Unauthorized
 from openpollen.core.ids import hash_key, is_key
 from openpollen.storage.database import Connection, Database
 from openpollen.storage.schema import api_keys
@@ -36,7 +36,8 @@ class Authenticator:
         self._noted: dict[str, int] = {}
 
     async def authenticate(self, value: str) -> Caller:
-        """The caller behind a key. Raises Unauthorized; ServiceUnavailable when the database cannot be asked."""
+        """The caller behind a key. Raises Unauthorized; Forbidden while the app that has the key is switched off;
+        ServiceUnavailable when the database cannot be asked."""
         if time.monotonic() - self._checked >= _TRUSTED_SECONDS:
             await self._check()
         digest = hashlib.sha256(value.encode()).digest()
@@ -44,6 +45,11 @@ class Authenticator:
         now = int(time.time() * 1000)
         if caller.expires_at is not None and caller.expires_at <= now:
             raise Unauthorized("This API key has expired. Make a new one.", reason="expired")
+        if caller.app_off:
+            raise Forbidden(
+                "The app that has this key is switched off by its author. The key works again when the app does.",
+                reason="app_off",
+            )
         if now - self._noted.get(caller.key_id, 0) >= _NOTE_EVERY_MS:
             self._note(caller.key_id, now)
         return caller

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct, json
+from msgspec import Struct, json, structs
 from sqlalchemy import Row, and_, delete, func, insert, or_, select
 
 from openpollen.accounts import audit, former_values
@@ -207,8 +207,8 @@ def revoke_key(
 
 
 def load_caller(connection: Connection, digest: str) -> Caller | None:
-    """The caller that a key's hash stands for, or ``None`` when the key, an ancestor, its app or the owner is gone, off,
-    shut or expired."""
+    """The caller that a key's hash stands for, or ``None`` when the key, an ancestor or the owner is gone, off, shut
+    or expired."""
     row = connection.execute(select(api_keys).where(api_keys.c.hash == digest)).one_or_none()
     former = former_values.find(connection, digest) if row is None else None
     if former is not None:
@@ -224,10 +224,9 @@ def load_caller(connection: Connection, digest: str) -> Caller | None:
         return None
     granted = next((link for link in chain if link.created_via in CONSENT and link.app_key_id), None)
     app = None if granted is None else _app_behind(connection, granted)
-    if app is not None and not app.enabled:
-        return None
     markup = None if granted is None or app is None else _markup(connection, user, granted, app.user_id)
-    return _caller(user, key, chain, expiry, markup)
+    caller = _caller(user, key, chain, expiry, markup)
+    return caller if app is None or app.enabled else structs.replace(caller, app_off=True)
 
 
 def own_key(connection: Connection, user_id: str, key_id: str) -> Key:

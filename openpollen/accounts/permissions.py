@@ -33,7 +33,8 @@ class Caller(Struct, frozen=True):
 
     ``chain`` holds the ids of the key and its ancestors, the key first; ``budgets`` those of them that have a limit.
     ``models`` is ``None`` for all and empty for none. ``granted`` is true for a key made through consent, and for its
-    children. ``markup`` is what the app's author takes on top of each price. ``page`` marks a signed-in page of ours, which
+    children. ``markup`` is what the app's author takes on top of each price; ``app_off`` is true while he has
+    switched the app off. ``page`` marks a signed-in page of ours, which
     has no key at all.
     """
 
@@ -51,6 +52,7 @@ class Caller(Struct, frozen=True):
     app: bool = False
     origins: frozenset[str] = frozenset()
     markup: Markup | None = None
+    app_off: bool = False
     page: bool = False
 
     @property

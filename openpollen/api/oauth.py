@@ -19,7 +19,7 @@ from openpollen.accounts.permissions import SCOPES, Caller, scopes_in
 from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
 from openpollen.api.route import Handler, Route
-from openpollen.core.errors import BadRequest, GatewayError, NotFound, PayloadTooLarge, Unauthorized
+from openpollen.core.errors import BadRequest, Forbidden, GatewayError, NotFound, PayloadTooLarge, Unauthorized
 from openpollen.oauth import clients, codes, devices, grants
 from openpollen.oauth.errors import Code, OAuthError, Refused
 from openpollen.oauth.grants import Granted
@@ -217,7 +217,7 @@ class OAuthApi:
     async def _introspected(self, asker: Caller, token: str) -> dict[str, Any]:
         try:
             caller = await self._authenticator.authenticate(token)
-        except Unauthorized:
+        except (Unauthorized, Forbidden):
             return {"active": False}
         itself = caller.key_id == asker.key_id
 

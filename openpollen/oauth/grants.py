@@ -64,7 +64,8 @@ class Granted(Struct, frozen=True):
 
 
 class Connected(Struct, frozen=True):
-    """A grant as its user sees it. Amounts are nano-pollen, times milliseconds; ``left`` is ``None`` without a limit."""
+    """A grant as its user sees it. Amounts are nano-pollen, times milliseconds; ``left`` is ``None`` without a limit;
+    ``app_off`` is true while the author has the app switched off."""
 
     key: Key
     app: str
@@ -73,6 +74,7 @@ class Connected(Struct, frozen=True):
     left: int | None
     requests: int
     spent: int
+    app_off: bool
 
 
 def terms(ask: Ask, scopes: Sequence[str], models: Sequence[str] | None, budget: str | None, days: int) -> Terms:
@@ -195,9 +197,11 @@ def _connected(connection: Connection, key: Key) -> Connected:
     mine = usage.c.key_id.in_(family_of(connection, key.id))
     sums = select(func.count(), func.coalesce(func.sum(usage.c.charged), 0)).where(mine)
     requests, spent = connection.execute(sums).one()
-    app, author = _app(connection, key)
+    app = _app(connection, key)
+    name, author = (app.name, get_user(connection, app.user_id).name) if app else (key.name, "")
     left = None if key.budget is None else remaining(connection, key.budget)
-    return Connected(key, app or key.name, author, "" if app else key.name, left, requests, int(spent))
+    off = app is not None and not app.enabled
+    return Connected(key, name, author, "" if app else key.name, left, requests, int(spent), off)
 
 
 def _app_stands(connection: Connection, key_id: str) -> bool:
@@ -208,14 +212,13 @@ def _app_stands(connection: Connection, key_id: str) -> bool:
     return stands(app) and get_user(connection, app.user_id).banned_at is None
 
 
-def _app(connection: Connection, key: Key) -> tuple[str, str]:
+def _app(connection: Connection, key: Key) -> Key | None:
     if key.app_key_id is None:
-        return "", ""
+        return None
     try:
-        app = get_key(connection, key.app_key_id)
+        return get_key(connection, key.app_key_id)
     except NotFound:
-        return "", ""
-    return app.name, get_user(connection, app.user_id).name
+        return None
 
 
 def _given(words: Sequence[str], key: Key) -> str:

@@ -109,11 +109,18 @@ def test_keys_of_an_app_rest_while_it_is_switched_off(server: Gateway, user: Per
     token = app.token(user.back(app.asks_code())["code"]).json["access_token"]
     name = author.account.get("/api/account/profile").json["name"]
     owner = Person(server, author.account, sign_in(server, name))
-    switch = f"/me/keys/{app.key_id}/switch"
-    for enabled, works in (("", False), ("on", True)):
-        fields = filled(owner.get(f"/me/apps/{app.key_id}"), {"enabled": enabled})
-        assert owner.post(switch, fields).headers["location"] == f"/me/apps/{app.key_id}"
-        assert alive(server, token) is works
+    switch, path, key = f"/me/keys/{app.key_id}/switch", f"/me/apps/{app.key_id}", Account(server, "", token, "")
+    for enabled, status in (("", 403), ("on", 200)):
+        fields = filled(owner.get(path), {"enabled": enabled})
+        assert owner.post(switch, fields).headers["location"] == path
+        answer = key.get("/api/account/key")
+        assert answer.status == status
+        off = status == 403
+        assert ("switched off by its author" in answer.text, "switched off" in owner.get(path).text) == (off, off)
+        assert ("app switched off by its author" in user.get("/me/connected").text) is off
+        bearer = f"Bearer {author.account.key}"
+        told = endpoint(server, "/api/oauth/introspect", {"token": token}, authorization=bearer)
+        assert told.json["active"] is not off
 
 
 def test_a_code_is_worth_nothing_once_its_account_is_closed(server: Gateway, user: Person, app: App) -> None:
