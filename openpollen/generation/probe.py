@@ -85,7 +85,8 @@ def _for_operators(failure: Failure) -> str:
     """What failed and what to do: callers are sent to the operator, who is who asks here."""
     error = failure.error
     message = error.message.removesuffix(" Ask its operator, or try another model.")
-    hint, status = error.details.get("hint"), error.details.get("upstreamStatus")
+    details = error.details or {}
+    hint, status = details.get("hint"), details.get("upstreamStatus")
     said = f" It answered {status}." if status else ""
     return f"{message}{said}" + (f" {hint[:1].upper()}{hint[1:]}." if hint else "")
 
