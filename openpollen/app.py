@@ -205,7 +205,9 @@ class Worker:
             audio=audio,
             videos=VideosApi(calls, sources, self.jobs, answers),
             models=ModelsApi(callers, self.pipeline),
-            account=AccountApi(callers, self.database, self.tiers, self.refills, self.pipeline),
+            account=AccountApi(
+                callers, self.database, self.tiers, self.refills, self.pipeline, settings.accounts.max_keys
+            ),
             media=MediaApi(callers, self.store, self.media_url, settings.media.max_bytes),
             estimate=EstimateApi(calls, text, images, audio),
             system=system,
@@ -229,7 +231,7 @@ class Worker:
             self.gen_url,
             self.media_url,
         )
-        asking = ConsentPages(self.pages, self.authentication, self._registry, self.settings.oauth)
+        asking = ConsentPages(self.pages, self.authentication, self._registry, self.settings)
         return (
             *pages.routes(),
             *signin.routes(self.desk),

@@ -28,7 +28,6 @@ from openpollen.storage.schema import api_keys, refresh_tokens, revisions
 
 #: Characters of a value that stay readable.
 START = 10
-_KEYS_OF_A_USER = 1000
 _DEPTH = 8
 _AS_JSON = ("models", "scopes", "redirect_uris", "origins")
 
@@ -75,20 +74,25 @@ class Key(Struct, frozen=True):
 
 
 def create_key(
-    connection: Connection, user_id: str, wanted: NewKey, *, parent: Caller | None = None, actor: str | None = None
+    connection: Connection,
+    user_id: str,
+    wanted: NewKey,
+    *,
+    parent: Caller | None = None,
+    actor: str | None = None,
+    most: int | None = None,
 ) -> tuple[Key, str]:
     """Makes a key of a user and returns it with its full value, which cannot be read again when it is a secret one.
 
     With a ``parent`` the new key is its child: it inherits app and attribution, and never carries ``keys``.
     ``actor`` is who does it, for the audit trail; without one it is the owner.
-    Raises BadRequest for what cannot be a key, Conflict when the user has too many.
+    Raises BadRequest for what cannot be a key, Conflict when the user has ``most`` already.
     """
     check_wanted(wanted)
     if parent is not None and len(parent.chain) >= _DEPTH:
         raise BadRequest(f"Keys can be nested {_DEPTH} deep. Make this key with one of its ancestors.")
-    count = connection.execute(select(func.count()).where(api_keys.c.user_id == user_id)).scalar_one()
-    if count >= _KEYS_OF_A_USER:
-        raise Conflict(f"An account has at most {_KEYS_OF_A_USER} keys. Revoke some first.", reason="too_many_keys")
+    if most is not None:
+        make_room(connection, user_id, most)
     value = new_key(wanted.type)
     now = int(time.time() * 1000)
     app = wanted.type == "publishable" and bool(wanted.app_url or wanted.redirect_uris)
@@ -119,6 +123,25 @@ def create_key(
     bump_keys(connection)
     audit.note(connection, actor or user_id, "key.create", user_id, **_told(key))
     return key, value
+
+
+def make_room(connection: Connection, user_id: str, most: int) -> None:
+    """Sees to it that an account may have one more key; where it has ``most``, its expired ones go. Raises Conflict."""
+    mine = api_keys.c.user_id == user_id
+    count = select(func.count()).where(mine)
+    if connection.execute(count).scalar_one() < most:
+        return
+    over = select(api_keys).where(mine, api_keys.c.expires_at <= int(time.time() * 1000)).order_by(api_keys.c.id)
+    ended = [key for key in map(_key, connection.execute(over)) if not key.app]
+    gone: set[str] = set()
+    for key in ended:
+        if key.id not in gone:
+            gone.update(revoke_key(connection, key.id, actor=audit.SYSTEM))
+    if connection.execute(count).scalar_one() >= most:
+        raise Conflict(
+            f"An account has at most {most} keys, those of connected apps among them. Revoke some that you do not need.",
+            reason="too_many_keys",
+        )
 
 
 def get_key(connection: Connection, key_id: str) -> Key:

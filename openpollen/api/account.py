@@ -64,8 +64,15 @@ class AccountApi:
     """The handlers of the account."""
 
     def __init__(
-        self, authentication: Authentication, database: Database, tiers: Tiers, refills: Refills, pipeline: Pipeline
+        self,
+        authentication: Authentication,
+        database: Database,
+        tiers: Tiers,
+        refills: Refills,
+        pipeline: Pipeline,
+        max_keys: int,
     ) -> None:
+        self._max_keys = max_keys
         self._authentication = authentication
         self._database = database
         self._tiers = tiers
@@ -128,7 +135,7 @@ class AccountApi:
         caller.require_key_management()
         wanted = new_key(decode_object(await exchange.body(_MAX_BODY)), self._pipeline)
         key, value = await self._database.write(
-            lambda connection: keys.create_key(connection, caller.user.id, wanted, parent=caller)
+            lambda connection: keys.create_key(connection, caller.user.id, wanted, parent=caller, most=self._max_keys)
         )
         self._authentication.forget()
         await exchange.json(200, views.created_key(key, value), _PRIVATE)

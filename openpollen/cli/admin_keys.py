@@ -68,7 +68,9 @@ def make_key(run: Admin, user: str, wanted: NewKey) -> None:
 
     def make(connection: Connection) -> dict[str, Any]:
         owner = users.find_user(connection, user)
-        return views.created_key(*api_keys.create_key(connection, owner.id, wanted, actor=run.actor))
+        return views.created_key(
+            *api_keys.create_key(connection, owner.id, wanted, actor=run.actor, most=run.settings.accounts.max_keys)
+        )
 
     answer = run.write(make)
     run.show(answer, answer["key"])

@@ -172,6 +172,7 @@ class Accounts(Struct, frozen=True):
     admin_name: Annotated[str, "Name of the account that the first start makes."] = "admin"
     welcome_grant: Annotated[Pollen, "Pollen (pack) that the first start gives to that account."] = Pollen.of("10")
     signup_grant: Annotated[Pollen, "Pollen (pack) that every other new account gets."] = Pollen.of("0")
+    max_keys: Annotated[Positive, "Keys that one account may hold, those of connected apps among them."] = 500
 
 
 class Github(Struct, frozen=True):

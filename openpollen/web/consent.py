@@ -13,12 +13,13 @@ from urllib.parse import urlencode
 from msgspec import Struct, structs
 
 from openpollen.accounts.attempts import Attempts, Limit
+from openpollen.accounts.keys import make_room
 from openpollen.accounts.permissions import scopes_in
 from openpollen.api.auth import Authentication
 from openpollen.api.exchange import Exchange
 from openpollen.api.route import Route
 from openpollen.catalog.registry import Registry
-from openpollen.core.errors import BadRequest, RateLimited
+from openpollen.core.errors import BadRequest, Conflict, RateLimited
 from openpollen.core.money import parse_pollen
 from openpollen.ledger.credit import balances
 from openpollen.ledger.entries import Balances
@@ -26,7 +27,7 @@ from openpollen.oauth import codes, devices, grants, request
 from openpollen.oauth.errors import Refused
 from openpollen.oauth.grants import Terms
 from openpollen.oauth.request import MOST_DAYS, Ask
-from openpollen.settings import OAuth
+from openpollen.settings import Settings
 from openpollen.storage.database import Connection
 from openpollen.web.pages import Pages, Viewer, sentence
 
@@ -58,12 +59,13 @@ class ConsentPages:
     """``registry`` gives the models of now."""
 
     def __init__(
-        self, pages: Pages, authentication: Authentication, registry: Callable[[], Registry], settings: OAuth
+        self, pages: Pages, authentication: Authentication, registry: Callable[[], Registry], settings: Settings
     ) -> None:
         self.pages = pages
         self._authentication = authentication
         self._registry = registry
-        self._settings = settings
+        self._settings = settings.oauth
+        self._max_keys = settings.accounts.max_keys
         self._attempts = Attempts(pages.database)
 
     # -- the link -----------------------------------------------------------------------------------------------------
@@ -93,6 +95,7 @@ class ConsentPages:
         agreed = self._agreed(ask, choice)
 
         def agree(connection: Connection) -> dict[str, str]:
+            make_room(connection, viewer.user.id, self._max_keys)
             grants.note_consent(connection, viewer.user.id, ask, "allowed")
             if ask.flow == "code":
                 return {"code": codes.issue(connection, viewer.user.id, ask, agreed)}
@@ -101,7 +104,12 @@ class ConsentPages:
                 raise BadRequest(made.description)
             return {"api_key": made.value}
 
-        await self._send_back(exchange, ask, await self.pages.database.write(agree))
+        try:
+            answer = await self.pages.database.write(agree)
+        except Conflict as fault:
+            await self._show(exchange, viewer, ask, _with(choice, fault), link=link, status=fault.status)
+            return
+        await self._send_back(exchange, ask, answer)
 
     # -- a device -----------------------------------------------------------------------------------------------------
 
@@ -147,10 +155,17 @@ class ConsentPages:
         agreed = self._agreed(ask, choice) if decision == "allow" else None
 
         def decide(connection: Connection) -> bool:
+            if agreed is not None:
+                make_room(connection, viewer.user.id, self._max_keys)
             grants.note_consent(connection, viewer.user.id, ask, "denied" if agreed is None else "allowed")
             return devices.decide(connection, code, viewer.user.id, agreed)
 
-        decided = await self.pages.database.write(decide)
+        try:
+            decided = await self.pages.database.write(decide)
+        except Conflict as fault:
+            shown = devices.shown(code)
+            await self._show(exchange, viewer, ask, _with(choice, fault), code=shown, status=fault.status)
+            return
         done = "over" if not decided else "denied" if agreed is None else "allowed"
         await self.pages.show(exchange, "device.html", viewer=viewer, values={}, faults={}, done=done)
 
@@ -256,6 +271,11 @@ def _has_number(ask: Ask) -> bool:
     """Whether the app is at an IPv6 address. A content security policy cannot name one, so that browsers refuse to be
     led there by a form: such an app is gone to from a page."""
     return ask.place is not None and ":" in ask.place.name
+
+
+def _with(choice: Choice, fault: Conflict) -> Choice:
+    """What was chosen, and why nothing came of it."""
+    return structs.replace(choice, faults={"all": fault.message})
 
 
 def _first(ask: Ask) -> Choice:

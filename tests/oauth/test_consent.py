@@ -182,7 +182,8 @@ def test_an_author_is_not_told_of_a_share_that_is_not_taken(server: Gateway, use
     oneself = Person(server, author.account, sign_in(server, name))
     asked = urlencode(app.asks())
     assert "the author takes" in user.get(f"/authorize?{asked}").text
-    assert "the author takes" not in oneself.get(f"/authorize?{asked}").text
+    own = oneself.get(f"/authorize?{asked}").text
+    assert ("the author takes" in own, "your share of 10 % is not added" in own) == (False, True)
 
 
 def test_revoking_ends_the_key_at_once(server: Gateway, user: Person, app: App) -> None:

@@ -11,10 +11,12 @@ from openpollen.core.errors import BadRequest, Conflict
 from openpollen.storage.database import Connection
 from openpollen.web.dashboard import key_form
 from openpollen.web.dashboard.key_form import Form
-from openpollen.web.dashboard.services import Services
+from openpollen.web.dashboard.services import Services, on_page, page_number
 from openpollen.web.pages import Viewer
 
 _PAGE = "/me/apps"
+#: Apps on one page.
+_ROWS = 50
 
 
 class AppPages:
@@ -38,7 +40,7 @@ class AppPages:
             wanted = key_form.wanted(form, self._services.registry())
             try:
                 key, _ = await self._database.write(
-                    lambda connection: keys.create_key(connection, viewer.user.id, wanted)
+                    lambda connection: keys.create_key(connection, viewer.user.id, wanted, most=self._services.max_keys)
                 )
             except (BadRequest, Conflict) as fault:
                 form.faults["name"] = fault.message
@@ -100,8 +102,10 @@ class AppPages:
 
     async def _list(self, exchange: Exchange, viewer: Viewer, form: Form, status: int = 200) -> None:
         found = await self._database.read(lambda connection: apps.of_owner(connection, viewer.user.id))
+        page = page_number(exchange)
+        shown, more = on_page(found, page, _ROWS)
         await self._pages.show(
-            exchange, "dashboard/apps.html", viewer=viewer, status=status, apps=found, form=form, url=self._pages.url
+            exchange, "dashboard/apps.html", viewer=viewer, status=status, apps=shown, page=page, more=more, form=form
         )
 
     async def _one(self, exchange: Exchange, viewer: Viewer, form: Form | None, status: int = 200) -> None:

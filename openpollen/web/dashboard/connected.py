@@ -20,16 +20,21 @@ from openpollen.storage.database import Connection
 from openpollen.web.dashboard import key_form
 from openpollen.web.dashboard.key_form import SCOPE_WORDS, Form
 from openpollen.web.dashboard.plots import left_bar
-from openpollen.web.dashboard.services import Services
+from openpollen.web.dashboard.services import Services, on_page, page_number
 from openpollen.web.pages import Viewer
 
 _PAGE = "/me/connected"
 
 
+#: Connections on one page.
+_ROWS = 40
+
+
 class _Group(Struct, frozen=True):
-    """The connections of one app, the newest first."""
+    """The connections of one app, the newest first, and those of them that are on the page."""
 
     grants: Sequence[Connected]
+    shown: Sequence[Connected]
 
     @property
     def spent(self) -> int:
@@ -38,6 +43,10 @@ class _Group(Struct, frozen=True):
     @property
     def requests(self) -> int:
         return sum(one.requests for one in self.grants)
+
+    @property
+    def last_request_at(self) -> int | None:
+        return max((one.key.last_request_at for one in self.grants if one.key.last_request_at), default=None)
 
 
 class ConnectedPages:
@@ -52,11 +61,15 @@ class ConnectedPages:
         """GET /me/connected."""
         viewer = await self._pages.require(exchange)
         found = await self._database.read(lambda connection: grants.of_user(connection, viewer.user.id))
+        page = page_number(exchange)
+        groups, more = _grouped(found, page)
         await self._pages.show(
             exchange,
             "dashboard/connected.html",
             viewer=viewer,
-            groups=_grouped(found),
+            groups=groups,
+            page=page,
+            more=more,
             now=int(time.time() * 1000),
             left_bar=left_bar,
             scope_words=SCOPE_WORDS,
@@ -145,21 +158,26 @@ class ConnectedPages:
         return await self._database.read(lambda connection: grants.of_id(connection, viewer.user.id, key_id))
 
 
+def _whose(grant: Connected) -> tuple[str | None, str]:
+    """The app that has a connection, or its host where it has none."""
+    return grant.key.app_key_id, grant.host
+
+
 def _like(one: Connected, found: Sequence[Connected]) -> list[Connected]:
-    """The connections of the same app, or of the same host where it has none."""
-
-    def whose(grant: Connected) -> tuple[str | None, str]:
-        return grant.key.app_key_id, grant.host
-
-    return [grant for grant in found if whose(grant) == whose(one)]
+    """The connections of the same app."""
+    return [grant for grant in found if _whose(grant) == _whose(one)]
 
 
-def _grouped(found: Sequence[Connected]) -> list[_Group]:
-    groups: list[_Group] = []
+def _grouped(found: Sequence[Connected], page: int) -> tuple[list[_Group], bool]:
+    """What stands on a page, app by app, and whether more follow."""
+    apps: dict[tuple[str | None, str], list[Connected]] = {}
     for one in found:
-        if not any(one in group.grants for group in groups):
-            groups.append(_Group(_like(one, found)))
-    return groups
+        apps.setdefault(_whose(one), []).append(one)
+    rows, more = on_page([one for grants in apps.values() for one in grants], page, _ROWS)
+    shown: dict[tuple[str | None, str], list[Connected]] = {}
+    for one in rows:
+        shown.setdefault(_whose(one), []).append(one)
+    return [_Group(apps[whose], some) for whose, some in shown.items()], more
 
 
 def routes(services: Services) -> tuple[Route, ...]:

@@ -17,12 +17,12 @@ from openpollen.storage.database import Connection
 from openpollen.web.dashboard import key_form
 from openpollen.web.dashboard.key_form import PERIODS, SCOPE_WORDS, Form
 from openpollen.web.dashboard.plots import left_bar
-from openpollen.web.dashboard.services import Services, page_number
+from openpollen.web.dashboard.services import Services, on_page, page_number
 from openpollen.web.pages import Viewer
 
 _PAGE = "/me/keys"
 #: Keys on one page.
-_ROWS = 80
+_ROWS = 50
 #: Hours for which a rotated key's old value may go on.
 _GRACES = ((0, "at once"), (1, "1 hour"), (24, "24 hours"), (72, "3 days"), (168, "7 days"))
 
@@ -58,7 +58,7 @@ class KeyPages:
         wanted = key_form.wanted(form, self._services.registry())
         try:
             key, value = await self._database.write(
-                lambda connection: keys.create_key(connection, viewer.user.id, wanted)
+                lambda connection: keys.create_key(connection, viewer.user.id, wanted, most=self._services.max_keys)
             )
         except (BadRequest, Conflict) as fault:
             form.faults["name"] = fault.message
@@ -171,10 +171,11 @@ class KeyPages:
         rows = await self._database.read(look)
         own = [row for row in rows if row.key.created_via not in CONSENT]
         page = page_number(exchange)
+        shown, more = on_page(own, page, _ROWS)
         context: dict[str, Any] = self._context(form) | {
-            "rows": own[(page - 1) * _ROWS : page * _ROWS],
+            "rows": shown,
             "page": page,
-            "more": len(own) > page * _ROWS,
+            "more": more,
             "granted": len(rows) - len(own),
         }
         await self._pages.show(exchange, "dashboard/keys.html", viewer=viewer, status=status, **context)
@@ -189,7 +190,8 @@ class KeyPages:
             return {
                 "key": key,
                 "left": keys.with_remaining(connection, [key])[0][1],
-                "children": [_Row(child, 0, left) for child, left in keys.with_remaining(connection, below)],
+                "children": [_Row(child, 0, left) for child, left in keys.with_remaining(connection, below[:_ROWS])],
+                "unshown": len(below[_ROWS:]),
                 "above": chain,
                 "former": former_values.of_key(connection, key.id),
             }

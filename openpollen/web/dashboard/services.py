@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
@@ -15,6 +16,8 @@ from openpollen.generation.health import Health
 from openpollen.media.store import MediaStore
 from openpollen.settings import Settings
 from openpollen.web.pages import Pages
+
+Row = TypeVar("Row")
 
 
 class Services(Struct, frozen=True):
@@ -32,6 +35,11 @@ class Services(Struct, frozen=True):
     gen_url: str
     media_url: str
 
+    @property
+    def max_keys(self) -> int:
+        """Keys that one account may hold."""
+        return self.settings.accounts.max_keys
+
 
 def zone_of(exchange: Exchange, user: User) -> str:
     """The zone in which days are counted: of the address (``?tz=``), else the account's, else UTC."""
@@ -48,6 +56,11 @@ def page_number(exchange: Exchange) -> int:
     """Which page of a long list the address asks for, from 1."""
     given = exchange.query.get("page", "1")
     return max(int(given), 1) if given.isascii() and given.isdigit() and len(given) < 6 else 1
+
+
+def on_page(rows: Sequence[Row], page: int, size: int) -> tuple[Sequence[Row], bool]:
+    """The rows of one page of a long list, and whether more follow."""
+    return rows[(page - 1) * size : page * size], len(rows) > page * size
 
 
 def choice(given: str, allowed: tuple[str, ...]) -> str:
