@@ -147,16 +147,15 @@ def test_an_account_has_only_so_many_keys(server: Gateway, user: Person, app: Ap
     chosen = ", ".join(changed.get(name, f"api_keys.{name}") for name in columns)
     many = f"""
         INSERT INTO api_keys ({", ".join(columns)})
-        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 998)
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 498)
         SELECT {chosen} FROM api_keys, n WHERE api_keys.id = ?
     """
-    assert rewrite(server, many, user.account.key_id) == 998
+    assert rewrite(server, many, user.account.key_id) == 498
     assert "api_key" in user.back(app.asks())
-    answer = user.decide(app.asks())
-    assert (answer.status, "location" in answer.headers) == (409, False)
-    assert "Revoke some first" in answer.text
-    code = user.back(app.asks_code())["code"]
-    assert app.token(code).json["error"] == "invalid_request"
+    for asked in (app.asks(), app.asks_code()):
+        answer = user.decide(asked)
+        assert (answer.status, "location" in answer.headers) == (409, False)
+        assert "Revoke some that you do not need" in answer.text
 
 
 def test_neither_key_nor_code_is_in_the_log_or_told_to_the_next_site(server: Gateway, user: Person, app: App) -> None:
