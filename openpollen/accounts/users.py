@@ -6,13 +6,13 @@ import time
 from collections.abc import Collection
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Row, func, insert, or_, select, text, update
 
 from openpollen.accounts import audit
 from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.ids import new_id
-from openpollen.core.names import name_fault, plain
+from openpollen.core.names import likeness, name_fault, plain
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import users
 
@@ -61,10 +61,11 @@ def create_user(
         raise BadRequest(f"A user name {fault}.", reason="name")
     if email is not None:
         check_email(email)
-    if connection.execute(select(users.c.id).where(_named(name))).first():
-        raise Conflict(f"A user named {name!r} exists already. Choose another name.", reason="name_taken")
+    taken = connection.execute(select(users.c.name).where(_named(name))).scalar()
+    if taken is not None:
+        raise Conflict(f"A user named {taken!r} exists already. Choose another name.", reason="name_taken")
     user = User(new_id("usr"), name, email, github, image, tier, role, int(time.time() * 1000))
-    connection.execute(insert(users).values({column.name: getattr(user, column.name) for column in users.columns}))
+    connection.execute(insert(users).values(structs.asdict(user) | {"likeness": likeness(name)}))
     audit.note(connection, actor, "user.create", user.id, name=name, tier=tier, role=role)
     return user
 
@@ -72,7 +73,7 @@ def create_user(
 def find_user(connection: Connection, name_or_id: str) -> User:
     """The user of this id or name, the id first. Raises NotFound."""
     by_either = or_(users.c.id == name_or_id, _named(name_or_id))
-    rows = connection.execute(select(users).where(by_either).order_by(users.c.name != name_or_id)).all()
+    rows = connection.execute(select(users).where(by_either)).all()
     if not rows:
         raise NotFound(f"There is no user {name_or_id!r}. `polli admin user list` shows all.")
     return _user(min(rows, key=lambda row: row.id != name_or_id))
@@ -89,9 +90,8 @@ def get_user(connection: Connection, user_id: str) -> User:
 def user_to_sign_in(connection: Connection, name_or_email: str) -> User | None:
     """Whom a typed name or address means: the account of this name, else that which verified the address, else the
     oldest that claims it."""
-    exact = plain(name_or_email)
-    wanted = exact.lower()
-    row = connection.execute(select(users).where(_named(exact)).order_by(users.c.name != exact).limit(1)).first()
+    wanted = plain(name_or_email).lower()
+    row = connection.execute(select(users).where(_named(wanted))).one_or_none()
     if row is None and "@" in wanted:
         verified_first = (users.c.email_verified_at.is_(None), users.c.created_at)
         row = connection.execute(
@@ -184,9 +184,9 @@ def bump_keys(connection: Connection) -> None:
 
 
 def _named(name: str) -> ColumnElement[bool]:
-    """Of this name, in any case; SQLite knows the case of ASCII letters only."""
-    return or_(users.c.name == name, func.lower(users.c.name) == name.lower())
+    """Of this name, in any case."""
+    return users.c.likeness == likeness(name)
 
 
 def _user(row: Row[Any]) -> User:
-    return User(**{column.name: getattr(row, column.name) for column in users.columns})
+    return User(**{name: getattr(row, name) for name in User.__struct_fields__})

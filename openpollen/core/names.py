@@ -9,6 +9,18 @@ import unicodedata
 _ALIKE = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
 #: Letters and symbols that show nothing.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+#: Letters in lower case, and what each is easily taken for: of Cyrillic, Greek, Armenian, Cherokee, and Latin itself.
+_LOOKS = {
+    ord(letter): look
+    for letters, looks in (
+        ("авекмнорстухіјѕһԁԛԝ", "abekmhopctyxijshdqw"),
+        ("αβεζηικνορτυχγω", "abezhikvoptuxyw"),
+        ("օսհոց", "ouhng"),
+        ("ᎪᏴᏟᎠᎬᏀᎻᎥᎫᏦᏞᎷᏢᏚᎢᏙᎳᏃᎡ", "abcdeghijklmpstvwzr"),
+        ("ıɑɡᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "iagabcdefghijklmnoprstuvwyz"),
+    )
+    for letter, look in zip(letters, looks, strict=True)
+}
 
 
 def plain(name: str) -> str:
@@ -26,6 +38,19 @@ def name_fault(name: str) -> str:
     if len(scripts) > 1:
         return f"keeps to one alphabet: {' and '.join(sorted(script.title() for script in scripts))} letters look alike"
     return ""
+
+
+def likeness(name: str) -> str:
+    """A name as people tell it from others: names of one likeness are one name. Case, forms of letters, marks that show
+    nothing and letters of other alphabets that look alike make no difference."""
+    folded = unicodedata.normalize("NFKC", plain(name).casefold())
+    return "".join(character for character in folded if not _hidden(character)).translate(_LOOKS)
+
+
+def _hidden(character: str) -> bool:
+    """Whether a character only changes how the one before it is drawn, or shows nothing."""
+    variant = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+    return variant or "\u180b" <= character <= "\u180f" or character in _BLANK
 
 
 def _script(character: str) -> str:

@@ -73,7 +73,11 @@ users = Table(
     Column("banned_at", BigInteger),
     Column("email_verified_at", BigInteger),
     Column("time_zone", Text),
-    info=_doc("People. Sign-in identities stand apart; an email address identifies nobody."),
+    Column("likeness", Text, nullable=False, unique=True),
+    info=_doc(
+        "People. Sign-in identities stand apart; an email address identifies nobody. `likeness` is the name as people "
+        "tell names apart: nobody has one that looks like another's."
+    ),
 )
 
 api_keys = Table(

@@ -91,6 +91,16 @@ def test_a_name_in_any_script_signs_in_again(server: Gateway) -> None:
         assert Visitor(server).sign_up(name).status == 409
 
 
+def test_names_that_look_alike_are_one_name(server: Gateway) -> None:
+    member(server, "aspect")
+    for name in ("ASPECT", "ɑspect", "аѕрест", "ASPECT\ufe0f", "aſpect", "ᴀꜱᴘᴇᴄᴛ", "ａｓｐｅｃｔ"):
+        page = Visitor(server).sign_up(name)
+        assert (page.status, "Choose another name" in page.text) == (409, True), name
+    member(server, "ÅSA")
+    assert Visitor(server).sign_up("åsa").status == 409
+    assert Visitor(server).sign_in("Åsa").status == 303
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

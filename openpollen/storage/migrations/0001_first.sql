@@ -246,8 +246,10 @@ CREATE TABLE users (
   banned_at BIGINT,
   email_verified_at BIGINT,
   time_zone TEXT,
+  likeness TEXT NOT NULL,
   PRIMARY KEY (id),
-  UNIQUE (name)
+  UNIQUE (name),
+  UNIQUE (likeness)
 );
 
 CREATE TABLE api_keys (
