@@ -287,6 +287,26 @@ def test_a_wrong_field_is_told_beside_it(player: Player) -> None:
     assert page.locator("#seed-fault").count() == 0
 
 
+def test_a_fault_goes_with_the_field_that_is_put_right(player: Player) -> None:
+    """Also while another field is wrong, which is looked at first."""
+    page = player.open("chat", "lab-chat")
+    page.evaluate("for (const one of document.querySelectorAll('main details')) one.open = true")
+    hot, long = page.locator("#temperature"), page.locator("#max_tokens")
+    long.fill("0")
+    expect(page.locator("#max_tokens-fault")).to_be_visible()
+    hot.fill("9")
+    page.locator("#prompt").fill("Hello")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#fault")).to_contain_text("Temperature: a number from 0 to 2")
+    long.fill("100")
+    expect(page.locator("#max_tokens-fault")).to_have_count(0)
+    expect(long).not_to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#temperature-fault")).to_be_visible()
+    hot.fill("0.5")
+    expect(page.locator("#temperature-fault")).to_have_count(0)
+    expect(page.locator("#fault")).to_be_empty()
+
+
 def test_drafts_stay_in_the_tab_and_no_secret_is_stored(player: Player) -> None:
     page = player.open("chat", "lab-chat")
     page.locator("#prompt").fill("Half a thought")

@@ -124,6 +124,7 @@ function explained(fault) {
 export function showFault(fault) {
   const place = $("fault");
   place.replaceChildren();
+  place.dataset.field = fault?.field || "";
   if (!fault || fault.name === "AbortError") return;
   const notice = el("div", { class: "notice bad" }, el("p", {}, explained(fault)));
   if (fault.status === 401) notice.append(el("a", { class: "button small", href: `/login?next=${encodeURIComponent(location.pathname)}` }, "Sign in"));
@@ -374,17 +375,26 @@ export function whole(id, least, most, words) {
   return text === "" ? undefined : Number(text);
 }
 
-/** Shows or takes away what is wrong beside a field. Throws Failure when something is. */
-export function mark(id, fault) {
-  const field = $(id), place = $(`${id}-fault`);
-  place?.remove();
-  field.toggleAttribute("aria-invalid", false);
+/** Takes away what was wrong with a field, beside it and above the results. */
+function unmark(id) {
+  const field = $(id);
+  $(`${id}-fault`)?.remove();
+  field.removeAttribute("aria-invalid");
   const others = (field.getAttribute("aria-describedby") || "").split(" ").filter((one) => one && one !== `${id}-fault`);
-  if (fault) {
+  others.length ? field.setAttribute("aria-describedby", others.join(" ")) : field.removeAttribute("aria-describedby");
+  if ($("fault").dataset.field === id) showFault(null);
+}
+
+/** Shows what is wrong beside a field until it is changed, and throws Failure; takes it away where nothing is. */
+export function mark(id, fault) {
+  const field = $(id);
+  if (!fault) { unmark(id); return; }
+  if ($(`${id}-fault`)) $(`${id}-fault`).textContent = fault;
+  else {
     field.setAttribute("aria-invalid", "true");
     field.after(el("p", { class: "fault", id: `${id}-fault` }, fault));
-    others.push(`${id}-fault`);
+    field.setAttribute("aria-describedby", [field.getAttribute("aria-describedby"), `${id}-fault`].filter(Boolean).join(" "));
+    field.addEventListener("input", () => unmark(id), { once: true });
   }
-  others.length ? field.setAttribute("aria-describedby", others.join(" ")) : field.removeAttribute("aria-describedby");
-  if (fault) throw new Failure(0, { message: fault });
+  throw Object.assign(new Failure(0, { message: fault }), { field: id });
 }
