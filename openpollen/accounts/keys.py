@@ -186,8 +186,20 @@ def list_keys(connection: Connection, user_id: str, *, caller: Caller | None = N
 
 
 def with_remaining(connection: Connection, keys: Sequence[Key]) -> list[tuple[Key, int | None]]:
-    """Each key with the nano-pollen left of its budget, ``None`` where it has none."""
-    return [(key, None if key.budget is None else remaining(connection, key.budget)) for key in keys]
+    """Each key as people are told of it: with its end, which is that of an ancestor where that ends sooner, and with the
+    nano-pollen left of its budget, ``None`` where it has none."""
+    known = {key.id: key for key in keys}
+
+    def end(key: Key) -> int | None:
+        if key.parent_id is None:
+            return key.expires_at
+        parent = known.get(key.parent_id) or known.setdefault(key.parent_id, get_key(connection, key.parent_id))
+        return min((at for at in (key.expires_at, end(parent)) if at is not None), default=None)
+
+    return [
+        (structs.replace(key, expires_at=end(key)), None if key.budget is None else remaining(connection, key.budget))
+        for key in keys
+    ]
 
 
 def family_of(connection: Connection, key_id: str) -> list[str]:

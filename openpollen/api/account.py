@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from openpollen.accounts import keys, views
+from openpollen.accounts.keys import Key
 from openpollen.accounts.permissions import Caller
 from openpollen.accounts.tiers import Refills, Tiers
 from openpollen.accounts.wanted_keys import NewKey, markup_of
@@ -134,9 +135,12 @@ class AccountApi:
         caller = await self._authentication.caller(exchange)
         caller.require_key_management()
         wanted = new_key(decode_object(await exchange.body(_MAX_BODY)), self._pipeline)
-        key, value = await self._database.write(
-            lambda connection: keys.create_key(connection, caller.user.id, wanted, parent=caller, most=self._max_keys)
-        )
+
+        def make(connection: Connection) -> tuple[Key, str]:
+            key, value = keys.create_key(connection, caller.user.id, wanted, parent=caller, most=self._max_keys)
+            return keys.with_remaining(connection, [key])[0][0], value
+
+        key, value = await self._database.write(make)
         self._authentication.forget()
         await exchange.json(200, views.created_key(key, value), _PRIVATE)
 

@@ -25,6 +25,15 @@ def child(owner: Account, **body: Any) -> tuple[Account, dict[str, Any]]:
     return Account(owner.gateway, owner.id, made["key"], made["id"]), made
 
 
+def test_a_key_tells_the_end_of_the_key_above_it(gateway: Gateway) -> None:
+    owner = gateway.account(permissions="keys", expires_in="7200")
+    for wanted, seconds in (({}, 7200), ({"expiresIn": 60}, 60), ({"expiresIn": 9000}, 7200)):
+        key, told = child(owner, **wanted)
+        listed = next(one for one in owner.get("/api/account/keys").json["data"] if one["id"] == key.key_id)
+        assert told["expiresAt"] == listed["expiresAt"] == key.get("/api/account/key").json["expiresAt"]
+        assert seconds - 30 < told["expiresIn"] <= seconds
+
+
 @pytest.mark.parametrize("base", ["/api/account", "/account"])
 def test_the_profile(owner: Account, base: str) -> None:
     profile = owner.get(f"{base}/profile").json

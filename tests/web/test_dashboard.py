@@ -432,6 +432,12 @@ def test_connections_of_one_app_stand_together_and_end_together(browser: Browser
     assert [key.chat("lab-chat").status for key in found] == [401, 401]
 
 
+def test_the_scale_of_an_empty_plot_reads_well(home: House) -> None:
+    _, cookie = stranger(home)
+    for path, top in (("/me/usage", "1"), ("/me/usage?measure=requests", "5")):
+        assert f'<div class="plot-top" aria-hidden="true">{top}</div>' in get(home, path, cookie).text
+
+
 def test_times_are_in_the_zone_that_the_account_chose(browser: Browser, home: House) -> None:
     _, cookie = stranger(home)
     post(home, "/me/keys", [("name", "k"), ("expiry", "days"), ("days", "1"), ("models", "all")], cookie)

@@ -187,9 +187,11 @@ class KeyPages:
             key = keys.own_key(connection, viewer.user.id, key_id)
             below = [child for child in keys.list_keys(connection, viewer.user.id) if child.parent_id == key.id]
             chain = keys.chain_of(connection, key)[1:]
+            told, left = keys.with_remaining(connection, [key])[0]
             return {
                 "key": key,
-                "left": keys.with_remaining(connection, [key])[0][1],
+                "left": left,
+                "ends": told.expires_at,
                 "children": [_Row(child, 0, left) for child, left in keys.with_remaining(connection, below[:_ROWS])],
                 "unshown": len(below[_ROWS:]),
                 "above": chain,

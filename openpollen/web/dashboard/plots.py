@@ -18,6 +18,8 @@ Measure = Literal["pollen", "requests"]
 #: So many groups have a colour of their own; the rest are one.
 _SERIES = 6
 _HEIGHT = 100.0
+#: Where the scale of a plot without anything in it ends: one pollen, or five requests.
+_TOP_OF_NOTHING = {"pollen": NANO, "requests": 5}
 _STEP, _BAR = 10.0, 7.6
 
 
@@ -47,7 +49,7 @@ def stacked(groups: Sequence[Group], within: Window, measure: Measure, *, bucket
     shown = _merged(sorted(groups, key=lambda group: -sum(_values(group, measure))), measure)
     tones = [group.id if buckets and group.id else f"s{place}" for place, group in enumerate(shown)]
     sums = [sum(values) for values in zip(*(_values(group, measure) for group in shown), strict=True)] or [0]
-    top = _round_up(max(sums), measure)
+    top = _round_up(max(sums) or _TOP_OF_NOTHING[measure], measure)
     parts: list[str] = []
     for place, label in enumerate(labels):
         bars, base = "", _HEIGHT
