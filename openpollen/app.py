@@ -243,6 +243,7 @@ class Worker:
 
     async def start(self) -> None:
         """Begins the tidying; called when the event loop runs."""
+        self.bell.listen(asyncio.get_running_loop(), self._heard)
         self.wallet.start()
         self.jobs.begin()
         if isinstance(self.wallet, Unbooked):

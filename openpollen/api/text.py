@@ -16,7 +16,9 @@ from openpollen.catalog.registry import Endpoint, Resolved
 from openpollen.core.chat import ChatAnswer, ChatRequest
 from openpollen.core.errors import BadGateway, BadRequest
 from openpollen.core.model import Capability
+from openpollen.core.usage import Usage
 from openpollen.generation.call import Call, Result
+from openpollen.generation.stream import openai_usage
 from openpollen.providers.openai_chat import CHAT_FIELDS
 from openpollen.storage.answers import Answer
 
@@ -175,7 +177,13 @@ def _with_system(fields: dict[str, Raw], system: str | None) -> dict[str, Raw]:
 
 async def _completion(_call: Call, result: Result) -> Answer:
     assert isinstance(result.made, ChatAnswer)
-    return Answer(200, "application/json", result.made.body)
+    body = result.made.body
+    return Answer(200, "application/json", _counted(body, result.usage) if result.usage.estimated else body)
+
+
+def _counted(body: bytes, usage: Usage) -> bytes:
+    """An answer with the counts that are charged, where the provider's own are missing or cannot be."""
+    return _encode(_fields.decode(body) | {"usage": Raw(_encode({**openai_usage(usage), "estimated": True}))})
 
 
 class _Audio(Struct):

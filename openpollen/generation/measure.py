@@ -117,14 +117,15 @@ def credible(request: ChatRequest, reported: Usage, said: int, pieces: int = 0) 
 
 
 def estimate_chat(request: ChatRequest, said: int, pieces: int = 0) -> Usage:
-    """Tokens by length, for an answer of ``said`` bytes whose provider reported no usage. Most hosts stream token by
-    token: ``pieces`` of the size of tokens are counted instead."""
+    """Tokens by length, for an answer of ``said`` bytes whose provider reported no usage; never more than it was allowed.
+    Most hosts stream token by token: ``pieces`` of the size of tokens are counted instead."""
     prompt = sum(len(bytes(value)) for name, value in request.fields.items() if name in {"messages", "tools"})
     least, most = _TOKEN_PIECES
     one_by_one = pieces > 0 and least <= said / pieces <= most
+    made = pieces if one_by_one else -(-said // BYTES_PER_TOKEN)
     return Usage(
         input_tokens=-(-prompt // BYTES_PER_TOKEN),
-        output_tokens=pieces if one_by_one else -(-said // BYTES_PER_TOKEN),
+        output_tokens=made if request.max_tokens is None else min(made, request.max_tokens),
         estimated=True,
     )
 

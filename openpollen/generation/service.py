@@ -147,7 +147,7 @@ class Pipeline:
                 self._leave(ticket, 0)
             raise
         if request.least is not None and isinstance(call.request, ChatRequest):
-            tokens = admission.most.output_tokens
+            tokens = call.request.max_tokens or admission.most.output_tokens
             if hold.amount < request.amount:
                 tokens = min(tokens, self._affordable(hold.amount, admission, request.markup))
             call.request = structs.replace(call.request, max_tokens=tokens)
@@ -179,11 +179,13 @@ class Pipeline:
     async def paid(self, held: Held, result: Result, paid: asyncio.Future[Paid]) -> None:
         """Notes what the result cost. A price above what was held may be charged in part only, which the ledger says; and
         an answer may have to wait until the charge is on disk."""
+        due = held.hold.due
         if self.strict:
             await asyncio.shield(paid)
-        if held.hold.due is None:
+            due = None  # what is on disk: leases that ran out meanwhile charge nothing
+        elif due is None:
             await asyncio.wait({paid})
-        result.cost = _charged(paid) if held.hold.due is None else held.hold.due
+        result.cost = _charged(paid) if due is None else due
 
     def book(self, order: Order, provider: str, usage: Usage) -> None:
         """Books to the platform what a provider bills for an attempt whose result the caller did not get (rule 28)."""
@@ -314,6 +316,7 @@ class Pipeline:
         """The hold with its amount. A chat is shortened to fit ``max_cost``; one whose caller set no length holds a share
         of what is there, at least a short answer, and is later told how long it may get (rule 27)."""
         chat = call.request
+        open_length = isinstance(chat, ChatRequest) and chat.max_tokens is None
         most = admission.most.output_tokens
         if isinstance(chat, ChatRequest) and call.max_cost is not None:
             fits = self._affordable(call.max_cost, admission, request.markup)
@@ -331,7 +334,7 @@ class Pipeline:
             amount = call.max_cost  # settlement takes no more
         ledger = self._settings.ledger
         least = None
-        if isinstance(chat, ChatRequest) and chat.max_tokens is None:
+        if open_length:
             least = marked_up(admission.bound(min(most, ledger.short_answer_tokens)), request.markup)
         return structs.replace(
             request,

@@ -14,7 +14,7 @@ from sqlalchemy import Row, select, text
 
 from openpollen.core.errors import BadRequest, Conflict, NotFound
 from openpollen.core.money import MAX_POLLEN, NANO, format_pollen
-from openpollen.ledger.credit import append, balances, grant, recall_later
+from openpollen.ledger.credit import append, balances, grant, recall_later, refit
 from openpollen.ledger.entries import BUCKETS, BUDGETS, OUTSIDE, PLATFORM, Balances, Transfer, wallet_account
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import ledger_accounts, usage
@@ -121,6 +121,7 @@ def refund(
         if part := min(wanted, charged):
             _give_back(connection, BUDGETS, account, part, actor, request_id, now)
             parts[account] = part
+            refit(connection, account, actor)
     return Refund(row.user_id, wanted, left - wanted, parts, from_author)
 
 

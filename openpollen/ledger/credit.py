@@ -13,7 +13,7 @@ from openpollen.core.money import MAX_POLLEN, NANO
 from openpollen.ledger.entries import BUCKETS, BUDGETS, OUTSIDE, Balances, KeyBudget, Transfer, wallet_account
 from openpollen.ledger.statements import later_accounts
 from openpollen.storage.database import Connection
-from openpollen.storage.schema import ledger_accounts, transfers
+from openpollen.storage.schema import api_keys, ledger_accounts, transfers
 
 
 def grant(connection: Connection, user_id: str, amount: int, bucket: str, reason: str, actor: str) -> Balances:
@@ -80,6 +80,19 @@ def resize(connection: Connection, budget: KeyBudget, actor: str) -> None:
     connection.execute(_RESIZE, {"name": name, "change": change})
     sides = (BUDGETS, name) if change > 0 else (name, BUDGETS)
     append(connection, [Transfer(*sides, abs(change), "budget", actor)], now)
+
+
+def refit(connection: Connection, account: str, actor: str) -> None:
+    """Cuts a budget to what its key's limit leaves, after what was spent of it has come back: the limit may have been
+    lowered meanwhile. An earlier period's is left alone, nobody spends from it."""
+    key_id = account.partition("/")[0]
+    key = api_keys.c
+    row = connection.execute(select(key.budget_limit, key.budget_period).where(key.id == key_id)).one_or_none()
+    if row is None or row.budget_limit is None:
+        return
+    budget = KeyBudget(key_id, row.budget_limit, row.budget_period)
+    if budget.account(int(time.time() * 1000)) == account:
+        resize(connection, budget, actor)
 
 
 def ask_back(connection: Connection, budget: KeyBudget) -> None:

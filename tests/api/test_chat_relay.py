@@ -73,8 +73,16 @@ def test_missing_usage_is_estimated_marked_and_never_free(payer: Account, mode: 
     assert row["input_text_tokens"] > 0
     assert len(TEXT) // 5 <= row["output_text_tokens"] <= len(TEXT)
     assert payer.balance == NANO - nano(row["cost_usd"]) < NANO
-    if stream:
-        assert reply.events[-2]["usage"]["estimated"] is True
+    told = (reply.events[-2] if stream else reply.json)["usage"]
+    assert told["estimated"] is True
+    assert told["completion_tokens"] == row["output_text_tokens"]
+    assert told["prompt_tokens"] == row["input_text_tokens"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_estimate_never_passes_the_limit_that_was_asked_for(payer: Account, stream: bool) -> None:
+    assert payer.chat("lab-no-usage", stream=stream, max_tokens=3).status == 200
+    assert payer.rows(1)[0]["output_text_tokens"] == 3
 
 
 @pytest.mark.parametrize("mode", ["null-said", "float-usage", "text-usage"])

@@ -193,6 +193,18 @@ def test_an_open_chat_holds_a_share_and_is_told_how_long_it_may_get(gateway: Gat
     assert limit * OUTPUT + INPUT <= NANO // 100 // 4
 
 
+def test_a_cap_leaves_room_for_others_too(gateway: Gateway, fake: FakeProvider) -> None:
+    """``max_cost`` is the most, not what is asked for: an open chat still holds no more than its share."""
+    owner = gateway.account(pack="0.01")
+    assert owner.chat("lab-chat", max_cost="0.008").status == 200
+    assert owner.chat("lab-chat", max_cost="0.001").status == 200
+    shared, capped = (request.json["max_tokens"] * OUTPUT + INPUT for request in fake.requests)
+    assert shared <= NANO // 100 // 4
+    assert 800_000 < capped <= 1_000_000
+    poor = gateway.account(pack="0.002")
+    assert poor.chat("lab-chat", max_cost="0.003").status == 200
+
+
 def test_many_at_once_never_spend_more_than_there_is(gateway: Gateway, fake: FakeProvider) -> None:
     owner = gateway.account(pack="0.0004")
     body = {"max_tokens": 20}  # holds a little more than it costs

@@ -11,12 +11,16 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from openpollen.accounts.key_changes import change_key
+from openpollen.accounts.keys import create_key
 from openpollen.accounts.users import create_user
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.core.errors import GatewayError
 from openpollen.core.model import Price, Unit, Variant
+from openpollen.core.money import format_pollen
 from openpollen.core.usage import Usage
 from openpollen.ledger import corrections, credit, rerate
 from openpollen.ledger.entries import BUCKETS, Hold, HoldRequest, KeyBudget, Markup
@@ -41,6 +45,7 @@ acts = st.lists(
         st.tuples(st.just("sale"), st.integers(1, 500), st.integers(1, 120)),
         st.tuples(st.just("refund"), st.integers(0, 2), st.one_of(st.none(), st.integers(0, 60))),
         st.tuples(st.just("refund"), st.just(0), st.none()),
+        st.tuples(st.just("limit"), st.integers(0, LIMIT), st.none()),
         st.tuples(st.just("correct"), buckets, st.integers(-200, 100)),
     ),
     min_size=6,
@@ -62,7 +67,8 @@ class Books:
         self.database, self.wallet = database, wallet
         name = f"user-{next(_numbers)}"
         self.user = database.write_sync(lambda c: create_user(c, name, tier="microbe")).id
-        self.budget = KeyBudget(f"key-{name}", LIMIT)
+        wanted = NewKey(name="spender", budget=format_pollen(LIMIT))
+        self.key = database.write_sync(lambda c: create_key(c, self.user, wanted))[0]
         self.total = self.earned = 0
         self.charges: dict[str, tuple[int, bool]] = {}
         self.refunded: dict[str, int] = {}
@@ -70,6 +76,18 @@ class Books:
     async def grant(self, bucket: Any, amount: int) -> None:
         await self.wallet.grant(self.user, amount, bucket, "grant", "test")
         self.total += amount
+
+    @property
+    def budget(self) -> KeyBudget:
+        assert self.key.budget is not None
+        return self.key.budget
+
+    async def limit(self, limit: int, _: None) -> None:
+        """The key's owner gives it another budget."""
+        await self.database.write(lambda c: credit.ask_back(c, self.budget))
+        await self.wallet.beat()
+        changes = {"budget_limit": limit}
+        self.key = await self.database.write(lambda c: change_key(c, self.key, changes, actor="test"))
 
     async def charge(self, by_key: bool, price: int) -> None:
         request_id = f"r{next(_numbers)}"
@@ -110,10 +128,11 @@ class Books:
         assert (await self.wallet.balances(f"author-{self.user}")).total == self.earned >= 0
         spent = sum(price - self.refunded.get(name, 0) for name, (price, by_key) in self.charges.items() if by_key)
         left = await self.database.read(lambda c: credit.remaining(c, self.budget))
-        assert left == LIMIT - spent >= 0
+        assert left == max(0, self.budget.limit - spent)
 
 
 @few
+@example([("charge", True, 100), ("limit", 50, None), ("refund", 0, None)])
 @given(acts)
 def test_the_ledger_adds_up_whatever_people_book(database: Database, acts: list[tuple[str, Any, Any]]) -> None:
     async def work() -> None:
