@@ -12,7 +12,7 @@ from openpollen.accounts.permissions import Caller
 from openpollen.api.calls import Calls, parse_max_cost
 from openpollen.api.exchange import Exchange
 from openpollen.api.form import Form, content_kind, read_form
-from openpollen.api.params import SpeechParams, TranscriptionParams, decode_object, invalid, parse
+from openpollen.api.params import SpeechParams, TranscriptionParams, decode_object, invalid, parse, words
 from openpollen.catalog.registry import Endpoint
 from openpollen.core.assets import (
     AUDIO_TYPES,
@@ -113,7 +113,7 @@ class AudioApi:
         params, sent = parse(SpeechParams, {"seed": 0, **values} if endpoint == "audio" else values)
         if endpoint == "audio" and params.seed == 0:
             sent -= {"seed"}  # the default of this route
-        text = (params.input or "").strip()
+        text = words(params.input)
         if not text:
             raise invalid("input", "is required: the text to speak, or the music to make")
         if params.stream_format == "sse":

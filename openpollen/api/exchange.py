@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from openpollen.core.errors import BadRequest, PayloadTooLarge
+from openpollen.core.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -88,9 +88,12 @@ class Exchange:
         return morsel.value if morsel else ""
 
     async def body(self, limit: int) -> bytes:
-        """The whole request body. Raises PayloadTooLarge beyond ``limit`` bytes, before reading further."""
+        """The whole request body. Raises PayloadTooLarge beyond ``limit`` bytes, before reading further, and
+        UnsupportedMediaType for a compressed one."""
         if self._body is not None:
             return self._body
+        if self.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+            raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
         length = self.headers.get("content-length", "")
         if length.isdigit() and int(length) > limit:
             raise _too_large(limit)

@@ -14,7 +14,7 @@ from openpollen.accounts.permissions import Caller
 from openpollen.api.calls import Calls, parse_max_cost
 from openpollen.api.exchange import Exchange
 from openpollen.api.form import Form, content_kind, read_form
-from openpollen.api.params import ImageParams, decode_object, invalid, parse
+from openpollen.api.params import ImageParams, decode_object, invalid, parse, words
 from openpollen.api.sources import Sources
 from openpollen.catalog.registry import Endpoint, Resolved
 from openpollen.core.assets import Asset, ImageRequest, Media, PictureFormat, VideoRequest
@@ -220,7 +220,7 @@ def refuse(params: ImageParams) -> None:
 
 def checked_prompt(prompt: str) -> str:
     """The prompt without spaces around it. Raises BadRequest for an empty or overlong one."""
-    text = prompt.strip()
+    text = words(prompt)
     if not text:
         raise invalid("prompt", "is empty; describe the picture")
     if len(text) > _MAX_PROMPT:

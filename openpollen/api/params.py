@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, field
 
-from openpollen.core.errors import BadRequest
+from openpollen.core.errors import BadRequest, GatewayError, UnsupportedMediaType
 
 T = TypeVar("T", bound=Struct)
 
@@ -27,6 +27,7 @@ Unit1 = Annotated[float, Meta(ge=0, le=1)]
 Two = Annotated[float, Meta(ge=0, le=2)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Tokens = Annotated[int, Meta(ge=1, le=10_000_000)]
+StopText = Annotated[str, Meta(min_length=1)]
 Side = Annotated[int, Meta(ge=1, le=16384)]
 
 _NOTHING = object()
@@ -58,7 +59,7 @@ class ChatParams(Struct):
     max_completion_tokens: Tokens | None = None
     seed: Seed | None = None
     n: int = 1
-    stop: str | Annotated[list[str], Meta(min_length=1, max_length=4)] | None = None
+    stop: StopText | Annotated[list[StopText], Meta(min_length=1, max_length=4)] | None = None
     response_format: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -223,14 +224,37 @@ def decode_object(body: bytes) -> dict[str, Any]:
     except msgspec.ValidationError:
         raise BadRequest("The body must be a JSON object.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        raise BadRequest(f"The body is not valid JSON in UTF-8: {fault}.") from None
+        raise no_json(body, fault) from None
     except RecursionError:
         raise too_deep() from None
+
+
+def no_json(body: bytes, fault: Exception) -> GatewayError:
+    """What is wrong with a body that should have been JSON: 415 for a form, 400 for the rest."""
+    if body.startswith(b"--"):
+        return UnsupportedMediaType("This endpoint takes a JSON object (Content-Type: application/json), no form.")
+    return BadRequest(f"The body is not valid JSON in UTF-8: {fault}.")
 
 
 def too_deep() -> BadRequest:
     """A 400 for JSON with more levels than can be read."""
     return BadRequest("The body is nested too deeply.")
+
+
+def words(text: str | None) -> str:
+    """A text without spaces around it; empty where nothing in it can be seen, such as marks of direction alone."""
+    kept = (text or "").strip()
+    return kept if any(char.isprintable() and not char.isspace() for char in kept) else ""
+
+
+def spelled_out(params: Struct, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that were sent as words for a number or a boolean, by name, as what they mean."""
+    means = msgspec.to_builtins(params)
+    return {
+        name: means[name]
+        for name, value in values.items()
+        if isinstance(value, str) and not isinstance(means.get(name), str | NoneType)
+    }
 
 
 def as_bool(value: Any) -> bool:

@@ -11,7 +11,18 @@ from msgspec import Raw, Struct
 from openpollen.accounts.permissions import Caller
 from openpollen.api.calls import Calls, Shape, parse_max_cost
 from openpollen.api.exchange import Exchange
-from openpollen.api.params import ChatParams, Message, TextParams, from_validation, invalid, parse, too_deep
+from openpollen.api.params import (
+    ChatParams,
+    Message,
+    TextParams,
+    from_validation,
+    invalid,
+    no_json,
+    parse,
+    spelled_out,
+    too_deep,
+    words,
+)
 from openpollen.catalog.registry import Endpoint, Resolved
 from openpollen.core.chat import ChatAnswer, ChatRequest
 from openpollen.core.errors import BadGateway, BadRequest
@@ -68,6 +79,8 @@ class TextApi:
         params, sent = parse(TextParams, exchange.query)
         resolved = self._calls.registry.resolve(params.model, "text")
         prompt = exchange.args["prompt"]
+        if not words(prompt):
+            raise invalid("prompt", "is empty; say what the text is to be about")
         fields: dict[str, Raw] = {"messages": Raw(_encode([{"role": "user", "content": prompt}]))}
         for name in sent - {"model", "system", "json", "stream", "voice", "seed", *_OURS}:
             fields[name] = Raw(_encode(getattr(params, name)))
@@ -130,12 +143,10 @@ def read_chat(body: bytes) -> tuple[dict[str, Raw], ChatParams, frozenset[str]]:
     try:
         body.decode()
         fields = {name: value for name, value in _fields.decode(body).items() if bytes(value) != _NULL}
-    except UnicodeDecodeError:
-        raise BadRequest("The body is not valid UTF-8.") from None
     except msgspec.ValidationError:
         raise BadRequest("The body must be a JSON object.") from None
-    except msgspec.DecodeError as fault:
-        raise BadRequest(f"The body is not valid JSON: {fault}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise no_json(body, fault) from None
     except RecursionError:
         raise too_deep() from None
     try:
@@ -152,6 +163,7 @@ def read_chat(body: bytes) -> tuple[dict[str, Raw], ChatParams, frozenset[str]]:
         params, _ = parse(ChatParams, values)
     except msgspec.ValidationError as fault:
         raise from_validation(fault) from None
+    fields |= {name: Raw(_encode(value)) for name, value in spelled_out(params, values).items()}
     return fields, params, frozenset(fields)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from tests.api.wrong import BODIES, CHAT, EARS, EDITS, IMAGES, RAW, SPEECH, TARG
 from tests.fakeprovider import FakeProvider
 from tests.fakewire import picture, tone
 from tests.gateway import Account, Gateway, Reply, form
+
+UNTAKEN = "UNSUPPORTED_MEDIA_TYPE"
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,15 @@ def test_a_wrong_address(account: Account, fake: FakeProvider, target: str, word
 def test_a_body_that_is_no_json(account: Account, path: str, body: bytes, word: str) -> None:
     if path == CHAT or word in ("JSON", "nested"):  # a picture knows no temperature
         check(account.request("POST", path, body=body, headers={"Content-Type": "application/json"}), word)
+
+
+@pytest.mark.parametrize("path", [CHAT, IMAGES, SPEECH])
+def test_a_form_or_a_compressed_body_is_415(account: Account, path: str) -> None:
+    body, kind = form({"model": "lab-chat", "prompt": "a"}, [])
+    headers = {"Content-Type": kind}
+    check(account.request("POST", path, body=body, headers=headers), "JSON", 415, UNTAKEN)
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    check(account.request("POST", path, body=gzip.compress(b"{}"), headers=headers), "Content-Encoding", 415, UNTAKEN)
 
 
 @pytest.mark.parametrize("path", [CHAT, IMAGES, EDITS, SPEECH])

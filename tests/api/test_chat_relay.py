@@ -46,6 +46,12 @@ def test_a_service_tier_that_no_host_gets_is_told(payer: Account, fake: FakeProv
     assert all("service_tier" not in request.json for request in fake.requests)
 
 
+def test_words_for_numbers_reach_the_host_as_numbers(payer: Account, fake: FakeProvider) -> None:
+    assert payer.chat("lab-chat", temperature="0.5", logprobs="true", max_tokens="20", stop="4").status == 200
+    sent = fake.requests[0].json
+    assert (sent["temperature"], sent["logprobs"], sent["max_tokens"], sent["stop"]) == (0.5, True, 20, "4")
+
+
 @pytest.mark.parametrize("mode", ["chat", "bytes", "late-usage", "double-usage", "no-done"])
 def test_a_stream_is_relayed_and_charged_exactly(payer: Account, fake: FakeProvider, mode: str) -> None:
     *chunks, last, done = payer.chat(f"lab-{mode}", stream=True).events
