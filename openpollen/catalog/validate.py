@@ -93,7 +93,9 @@ def _check_provider(row: ProviderRow, where: str, problems: list[str]) -> None:
         problems.append(f'{where} base_url: is missing; write the address, such as "http://127.0.0.1:8000/v1"')
     elif not _is_address(row.base_url):
         shown = "an address with a user" if "@" in row.base_url else repr(row.base_url)
-        problems.append(f"{where} base_url: {shown} is not allowed: http or https, a host, no user and no fragment")
+        problems.append(
+            f"{where} base_url: {shown} is not allowed: http or https, a host, no user, no fragment and no blanks"
+        )
 
 
 def _is_address(template: str) -> bool:
@@ -104,7 +106,7 @@ def _is_address(template: str) -> bool:
         port = url.port
     except ValueError:
         return False
-    plain = not (url.username or url.password or url.fragment)
+    plain = not (url.username or url.password or url.fragment) and not re.search(r"[\x00-\x20\x7f]", template)
     return url.scheme in ("http", "https") and bool(url.hostname) and plain and port != 0
 
 

@@ -14,6 +14,7 @@ from openpollen.accounts.wanted_keys import NewKey
 from openpollen.catalog.load import Catalog
 from openpollen.cli.adminrun import Admin, common, opened, words
 from openpollen.core.errors import BadRequest
+from openpollen.core.ids import KeyType
 from openpollen.core.nearest import nearest
 from openpollen.storage.database import Connection
 
@@ -54,7 +55,7 @@ def create_key(
             models=None if models is None else _models(words(models), run.catalog()),
             budget=options["budget"],
             budget_period=options["period"],
-            scopes=_scopes(permissions),
+            scopes=_scopes(permissions, options["key_type"]),
             app_url=options["app_url"],
             redirect_uris=options["redirect_uris"],
             origins=options["origins"],
@@ -113,8 +114,10 @@ def _models(names: list[str], catalog: Catalog) -> list[str]:
     return [known[name] for name in names]
 
 
-def _scopes(permissions: str) -> list[str]:
+def _scopes(permissions: str, key_type: KeyType) -> list[str]:
     scopes = [word.removeprefix("account:") for word in words(permissions)]
     if unknown := sorted(set(scopes) - set(SCOPES)):
         raise BadRequest(f"There is no permission {unknown[0]!r}: choose from {', '.join(SCOPES)}.")
+    if key_type == "publishable" and (dropped := sorted(set(scopes) - {"profile"})):
+        click.echo(f"A publishable key is public: it carries profile at most, not {', '.join(dropped)}.", err=True)
     return scopes

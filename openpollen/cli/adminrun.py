@@ -16,6 +16,7 @@ from openpollen.accounts.tiers import Tiers
 from openpollen.app import read_configuration
 from openpollen.catalog.load import Catalog
 from openpollen.cli.leftover import give_back_of_dead
+from openpollen.cli.main import failure
 from openpollen.core.errors import BadRequest, ConfigError, Conflict, GatewayError, NotFound, ServiceUnavailable
 from openpollen.core.money import parse_pollen
 from openpollen.settings import Settings
@@ -126,6 +127,6 @@ def _exit_code(error: GatewayError) -> int:
 
 def _fail(message: str, code: str, exit_code: int, as_json: bool) -> NoReturn:
     if as_json:
-        click.echo(json.dumps({"success": False, "error": {"code": code, "message": message}}, ensure_ascii=False))
+        click.echo(failure(code, message))
     click.echo(message, err=True)
     raise SystemExit(exit_code)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -14,8 +16,28 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+_JSON = "openpollen.json"
+
+
 class LazyGroup(click.Group):
-    """A group whose commands live in ``COMMANDS``."""
+    """A group whose commands live in ``COMMANDS``. Where ``--json`` is among the words, a mistake in them is told as JSON
+    too."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        as_json = "--json" in args
+        context = super().make_context(info_name, args, parent, **extra)
+        context.meta[_JSON] = as_json
+        return context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as mistake:
+            if ctx.meta[_JSON]:
+                click.echo(failure("USAGE", mistake.format_message()))
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -36,6 +58,11 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="openpollen")
 def polli() -> None:
     """One self-hosted API for text, images, video and audio."""
+
+
+def failure(code: str, message: str) -> str:
+    """A failure as every command prints it where JSON is asked for."""
+    return json.dumps({"success": False, "error": {"code": code, "message": message}}, ensure_ascii=False)
 
 
 def main() -> None:

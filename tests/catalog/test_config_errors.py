@@ -56,6 +56,8 @@ BAD: dict[str, tuple[str, tuple[str, ...]]] = {
     "wire unknown": (LAB.replace("openai_compatible", "openai"), ("[providers.lab] wire", "openai_compatible")),
     "address missing": ('[providers.lab]\nwire = "openai_compatible"\n', ("[providers.lab] base_url", "is missing")),
     "address wrong": (LAB.replace("http://", "ftp://"), ("[providers.lab] base_url", "ftp://")),
+    "host with a blank": (LAB.replace("9100/v1", "9100/ v1"), ("[providers.lab] base_url", "no blanks")),
+    "host after a blank": (LAB.replace('"http', '" http'), ("[providers.lab] base_url", "no blanks")),
     "address with user": (LAB.replace("http://", "http://me:pw@"), ("[providers.lab] base_url", "no user")),
     "key empty": (LAB + 'key = "env:"\n', ("[providers.lab] key", "is empty")),
     "key of provider unknown": (LAB + 'apikey = "s"\n', ("[providers.lab] apikey", "did you mean key")),

@@ -257,3 +257,30 @@ def test_what_only_reads_does_not_wait_for_a_writer(run: Polli, tmp_path: Path, 
     with closing(sqlite3.connect(tmp_path / "data" / FILE_NAME, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         assert run(*words).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("grant", "bob", "--json"), "AMOUNT"),
+        (("grant", "bob", "1", "--bucket", "gold", "--json"), "gold"),
+        (("user", "list", "--json", "--none"), "--none"),
+        (("brew", "--json"), "brew"),
+    ],
+)
+def test_a_mistake_in_the_words_is_json_too(run: Polli, words: tuple[str, ...], said: str) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    told = json.loads(result.stdout)
+    assert (told["success"], told["error"]["code"]) == (False, "USAGE")
+    assert said in told["error"]["message"]
+    assert run(*[word for word in words if word != "--json"]).stdout == ""
+
+
+def test_what_a_publishable_key_cannot_carry_is_told(run: Polli) -> None:
+    run("user", "create", "Bob")
+    key = ("key", "create", "--user", "Bob", "--name", "page", "--type", "publishable", "--json", "--permissions")
+    made = run(*key, "profile,balance")
+    assert answer(made)["permissions"]["account"] == ["profile"]
+    assert "not balance" in made.stderr
+    assert run(*key, "profile").stderr == ""
