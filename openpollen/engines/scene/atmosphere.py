@@ -118,7 +118,8 @@ def _in_color(air: Air, color: Rgb) -> Air:
 def sun_place(plan: Plan, rng: np.random.Generator, horizon: float) -> tuple[float, float]:
     """Where the sun (or the moon) stands, 0..1 of width and height; below the horizon at dusk."""
     side = 0.2 + 0.16 * float(rng.random())
-    x = side if rng.random() < 0.5 else 1 - side
+    left = rng.random() < 0.5 if not plan.sky_side else plan.sky_side < 0
+    x = side if left else 1 - side
     jitter = float(rng.random()) * 0.05
     height = {"day": 0.3, "dawn": 0.84, "sunset": 0.84, "dusk": 1.1, "night": 0.38}[plan.time] + jitter
     if plan.time == "dusk" and plan.moon:

@@ -90,7 +90,8 @@ def drawn(figure: Figure, subject: Subject, rows: int) -> Array:
     rgba = rgba[:, ::-1] if figure.flip else rgba
     if not own or not subject.texts:
         return rgba
-    return lettering.onto_board(rgba, figure.key, subject.texts[figure.copy % len(subject.texts)], flipped=figure.flip)
+    text, ink = subject.texts[figure.copy % len(subject.texts)], subject.ink.rgb if subject.ink else None
+    return lettering.onto_board(rgba, figure.key, text, flipped=figure.flip, ink=ink)
 
 
 def _sink(spot: Spot) -> int:

@@ -46,6 +46,7 @@ class Draft:
     fresh: bool = True  # nothing was named since the last word that begins a phrase
     wearers: list[int] = field(default_factory=list[int])  # who wears what was named last
     action: str = ""  # the relation as it was written
+    contested: bool = False  # what is named next is what they do it about: "fighting over a fish"
     unposed: list[str] = field(default_factory=list[str])  # actions that only the company of the two shows
     undone: list[str] = field(default_factory=list[str])  # actions that nothing shows
     unlettered: list[str] = field(default_factory=list[str])  # of the words in quotes
@@ -66,6 +67,7 @@ class Draft:
     saying: bool = False  # the last word was one like "says"
     # the noun phrase being read
     count: int = 0
+    counted_of: bool = False  # the count is "of them": of what was named before
     beyond: str = ""  # a number larger than MAX_COUNT, as it was written
     tint: Tint | None = None
     size: float = 1.0
@@ -76,3 +78,8 @@ class Draft:
     stray_begins: bool = False  # the stray word stands where a phrase begins
     plain: str = ""  # the last word without a part in the picture
     last_emoji: str = ""
+    aligned: bool = False  # several of it stand in a row
+    lettered: bool = False  # words in quotes were the last thing that was named
+    handed: tuple[int, int] | None = None  # who does something with what, perhaps to somebody
+    sky_named: bool = False  # the sun or the moon was the last thing that was named
+    sky_side: int = 0  # where it stands: -1 left, 1 right, 0 anywhere

@@ -16,7 +16,8 @@ def interact(draft: Draft, index: int) -> None:
     """The sources of the action at hand do it to subject `index`."""
     kind = draft.relation
     sources = [s for s in draft.sources if s != index]
-    if not animate(draft.subjects[index].key):
+    contested, draft.contested = draft.contested, False
+    if contested or not animate(draft.subjects[index].key):
         if kind == "facing" and _act_together(draft, sources):  # "a cat and a mouse playing chess"
             draft.relations.append(Relation(index, "between", sources[-1]))
         else:
@@ -25,6 +26,17 @@ def interact(draft: Draft, index: int) -> None:
         draft.relations += [Relation(index, "chasing", source) for source in sources[-1:]]
     else:
         draft.relations += [Relation(source, cast(RelationKind, kind), index) for source in sources]
+
+
+def hand_over(draft: Draft, index: int) -> None:
+    """What somebody throws, kicks or gives to subject `index` lies between the two."""
+    if draft.handed is None:
+        return
+    giver, thing = draft.handed
+    draft.handed = None
+    if animate(draft.subjects[index].key):
+        draft.relations = [r for r in draft.relations if (r.subject, r.target) not in ((giver, thing), (thing, giver))]
+        draft.relations += [Relation(giver, "facing", index), Relation(thing, "between", index)]
 
 
 def close_action(draft: Draft) -> None:

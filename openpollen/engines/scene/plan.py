@@ -11,13 +11,13 @@ from .lexicon import Meaning, colors, emblems, word_table, words_of
 from .match import Matcher, words_in
 from .nouns import clear_phrase, deny, end_phrase, is_namelike, new_subject, take_noun, tell_unknown
 from .places import place_of, tell_places
-from .qualities import noun_follows, take_color, take_size
+from .qualities import noun_follows, phrase_goes_on, share_out, take_color, take_size
 from .reading import Piece, read
 from .stacking import unplaced
 from .staging import note_on, whole_plan
 from .traits import CONTAINERS, clear_sizes
 from .types import Plan, Relation, Subject, Tint
-from .wording import SAYING, take_quote, title_of
+from .wording import LETTERS, SAYING, take_ink, take_quote, title_of
 
 AHEAD = 10  # pieces that are looked at beyond the one being read
 _NEON_SIGNS = frozenset({"neon sign", "neon signs"})  # lights of a street, unless words are on them
@@ -28,7 +28,8 @@ _ENDS_NEGATION = frozenset({"but", "only", "just", "then", "while", "instead"})
 _SHOWN_BY_PLACE = frozenset({"jumping", "jumps", "hiding", "hides"})  # over something, behind something
 _ALOFT = frozenset({"flying", "floating", "hovering", "levitating"})  # before a noun
 _LIFTED = frozenset({"above"})
-_NOT_TO_PLACES = frozenset({"behind", "in_front", "riding", "holding", "wearing", "chasing", "close"})
+_NOT_TO_PLACES = frozenset({"behind", "in_front", "riding", "holding", "wearing", "chasing", "close", "left", "right"})
+_SIDES = {"left": -1, "right": 1}
 _PREPOSITIONS = frozenset({"in", "on", "at", "by", "under", "beneath", "above", "inside"})
 _ADVERBS = frozenset({"underwater", "indoors", "undersea"})
 
@@ -77,8 +78,12 @@ def _take_negative(draft: Draft, negative_prompt: str) -> None:
 def _take(draft: Draft, piece: Piece, ahead: list[Piece], adjectives_follow: bool, matcher: Matcher | None) -> None:
     """Let one piece change the draft."""
     if piece.kind == "quote":
-        end_phrase(draft, matcher)
-        take_quote(draft, piece.text)
+        _take_words(draft, piece.text, ahead, matcher)
+    elif draft.lettered and piece.text in LETTERS:
+        if draft.tint is not None:
+            take_ink(draft, draft.tint)
+        draft.relation, draft.sources = "", []
+        clear_phrase(draft)
     elif piece.kind in ("mark", "plain"):
         _take_plain(draft, piece, ahead, matcher)
     elif piece.kind == "unknown" and piece.text.isdigit():
@@ -99,8 +104,15 @@ def _take(draft: Draft, piece: Piece, ahead: list[Piece], adjectives_follow: boo
         draft.relation, draft.sources = "", []
     elif piece.of("relation"):
         _take_relation(draft, piece, matcher)
+    elif piece.of("arrangement"):
+        _take_arrangement(draft, piece, matcher)
+    elif piece.of("color") and _counted(draft, piece, ahead) and share_out(draft, _tint(piece)):
+        clear_phrase(draft)
+    elif piece.of("color") and draft.lettered and draft.relation == "in" and not phrase_goes_on(ahead):
+        take_ink(draft, _tint(piece))
+        draft.relation, draft.sources = "", []
     elif piece.of("color") and not (piece.of("noun") and not noun_follows(ahead)):
-        take_color(draft, Tint(piece.of("color"), colors()[piece.of("color")]), ahead, adjectives_follow)
+        take_color(draft, _tint(piece), ahead, adjectives_follow)
     elif piece.of("size"):
         take_size(draft, float(piece.of("size")), ahead, adjectives_follow)
     elif piece.of("expansion"):
@@ -110,7 +122,9 @@ def _take(draft: Draft, piece: Piece, ahead: list[Piece], adjectives_follow: boo
             draft.guesses.append(f"{piece.text} as {piece.of('idea')}")
             _take_expansion(draft, piece, piece.of("idea"), matcher)
     elif piece.of("number"):
+        draft.listed = draft.listed or (draft.negated and len(draft.denied_words) == draft.denied_before)
         draft.count, draft.determined = int(piece.of("number")), True
+        draft.counted_of = piece.text.endswith(("of them", "of which"))
         draft.beyond = "" if draft.count < MAX_COUNT or piece.text in ("9", "nine") else piece.text
     elif piece.of("noun"):
         take_noun(draft, piece, ahead)
@@ -118,6 +132,37 @@ def _take(draft: Draft, piece: Piece, ahead: list[Piece], adjectives_follow: boo
         take_noun(draft, Piece(piece.text, "known", (Meaning("noun", "neon-sign", piece.text.endswith("s")),)), ahead)
     else:
         _take_scenery(draft, piece, ahead, matcher)
+
+
+def _take_words(draft: Draft, words: str, ahead: list[Piece], matcher: Matcher | None) -> None:
+    """Words in quotes. A colour before them is theirs, but that of the sign in 'a red "OPEN" sign'."""
+    tint, draft.tint = (None, draft.tint) if draft.stray else (draft.tint, None)
+    end_phrase(draft, matcher)
+    take_quote(draft, words)
+    if tint is not None and ahead and ahead[0].of("noun"):
+        draft.tint = tint
+    elif tint is not None:
+        take_ink(draft, tint)
+
+
+def _tint(piece: Piece) -> Tint:
+    return Tint(piece.of("color"), colors()[piece.of("color")])
+
+
+def _counted(draft: Draft, piece: Piece, ahead: list[Piece]) -> bool:
+    """Whether a colour is that of some of what was named: "one of them orange", but not "one orange", a fruit."""
+    fruit = bool(piece.of("noun")) and not draft.counted_of
+    return draft.count > 0 and not draft.negated and not fruit and not noun_follows(ahead)
+
+
+def _take_arrangement(draft: Draft, piece: Piece, matcher: Matcher | None) -> None:
+    """ "Five ducks in a row", "a row of five ducks"."""
+    if piece.text.endswith("of"):
+        draft.aligned = True
+        return
+    end_phrase(draft, matcher)
+    for index in draft.group:
+        draft.subjects[index] = replace(draft.subjects[index], aligned=True)
 
 
 def _words_follow(ahead: list[Piece]) -> bool:
@@ -147,11 +192,14 @@ def _take_expansion(draft: Draft, piece: Piece, said: str, matcher: Matcher | No
 def _take_relation(draft: Draft, piece: Piece, matcher: Matcher | None) -> None:
     end_phrase(draft, matcher)
     if piece.text == "over" and draft.relation in INTERACTIONS and draft.sources:
+        draft.contested = True
         return  # "two dogs fighting over a bone": what it is about, not what they are above
     _tell_unfinished(draft)
     close_action(draft)
     _end_negation(draft)
     draft.keepers, draft.fresh = [], True
+    if draft.sky_named and not draft.group:  # "the moon to the left of a tower"
+        draft.sky_side = _SIDES.get(piece.of("relation"), draft.sky_side)
     draft.relation, draft.sources, draft.action = piece.of("relation"), list(draft.group), piece.text
     doing = piece.text.split()[0]
     draft.saying = piece.text in SAYING
@@ -193,6 +241,8 @@ def _take_plain(draft: Draft, piece: Piece, ahead: list[Piece], matcher: Matcher
         draft.listed = draft.listed or len(draft.denied_words) == draft.denied_before
         draft.determined = draft.fresh = True
         draft.definite = piece.text in ("the", "this", "that")
+    elif piece.text in ("is", "are") and draft.count and ahead and ahead[0].of("color"):
+        pass  # "one of them is red"
     elif piece.text in ("and", "or", "of", "to", "that", "at", "for", "from", "is", "are"):
         end_phrase(draft, matcher)
         draft.fresh = True
@@ -203,7 +253,10 @@ def _take_plain(draft: Draft, piece: Piece, ahead: list[Piece], matcher: Matcher
             and not draft.negated
         ):
             draft.relation, draft.sources, draft.action = "containing", draft.group[-1:], "of"
-        if piece.text == "and" and not draft.listed and ahead and ahead[0].text in _DETERMINERS:
+        if piece.text == "to" and draft.handed is not None:
+            draft.relation, draft.sources = "handing", [draft.handed[0]]
+        anew = bool(ahead) and (ahead[0].text in _DETERMINERS or bool(ahead[0].of("number")))
+        if piece.text == "and" and not draft.listed and anew:
             draft.negated = False  # "without people and a dog" wants the dog, "without a cat and a dog" does not
     elif draft.negated and piece.text in word_table("denied_in_vain")["parts"]:
         draft.denied_words.append(piece.text)
@@ -244,7 +297,10 @@ def _take_scenery(draft: Draft, piece: Piece, ahead: list[Piece], matcher: Match
     draft.places.append(place_of(piece, None if goes_on else tint))
     if tint is not None and not goes_on:
         draft.palette.append(tint)
-    if draft.relation in _LIFTED:
+    draft.sky_named = piece.of("flag") in ("moon", "sun")
+    if draft.sky_named and draft.relation in _SIDES and draft.sources:
+        draft.sky_side = -_SIDES[draft.relation]
+    elif draft.relation in _LIFTED:
         for index in draft.sources:
             draft.subjects[index] = replace(draft.subjects[index], grounded=False, flies=True)
     elif draft.relation in _NOT_TO_PLACES and draft.sources:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .draft import Draft
+from .draft import MAX_SUBJECTS, Draft
 from .lexicon import SCENERY
 from .reading import Piece
 from .types import Tint
@@ -23,19 +23,37 @@ def noun_follows(ahead: list[Piece]) -> bool:
 def take_color(draft: Draft, tint: Tint, ahead: list[Piece], adjectives_follow: bool) -> None:
     if draft.negated:
         draft.tint = tint
-        if not _phrase_goes_on(ahead):
+        if not phrase_goes_on(ahead):
             draft.denied_unknown.append(tint.name)
     elif adjectives_follow and draft.group and not noun_follows(ahead[:1]) and not draft.count:
         index = draft.group[-1]
         draft.subjects[index] = replace(draft.subjects[index], tint=tint)
     else:
         draft.tint = tint
-        if not _phrase_goes_on(ahead):
+        if not phrase_goes_on(ahead):
             draft.palette.append(tint)
             draft.loose.append(tint)
 
 
-def _phrase_goes_on(ahead: list[Piece]) -> bool:
+def share_out(draft: Draft, tint: Tint) -> bool:
+    """Gives some of what was named a colour of their own: "four cats, two green and two red". False where none were."""
+    plain = [i for i in draft.group if draft.subjects[i].tint is None and draft.subjects[i].count >= draft.count]
+    if not plain or len(draft.subjects) >= MAX_SUBJECTS:
+        return False
+    subject, rest = draft.subjects[plain[-1]], draft.subjects[plain[-1]].count - draft.count
+    if rest == 0:
+        draft.subjects[plain[-1]] = replace(subject, tint=tint)
+        return True
+    draft.subjects[plain[-1]] = replace(subject, count=rest)
+    new = len(draft.subjects)
+    draft.subjects.append(replace(subject, count=draft.count, tint=tint))
+    draft.relations += [replace(r, subject=new) for r in draft.relations if r.subject == plain[-1] != r.target]
+    draft.group.append(new)
+    return True
+
+
+def phrase_goes_on(ahead: list[Piece]) -> bool:
+    """Whether something that a colour can be of follows at once."""
     return any(p.of("noun") or p.kind in ("plain", "unknown") or _is_scenery(p) for p in ahead[:2])
 
 

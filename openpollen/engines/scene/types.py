@@ -94,6 +94,8 @@ class Subject:
     floats: bool = False
     prop: bool = False
     texts: tuple[str, ...] = ()  # written on the copies, one each; a single one is on every copy
+    ink: Tint | None = None  # of the texts
+    aligned: bool = False  # the copies stand in one row
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Plan:
     washes: tuple[tuple[Part, Tint], ...] = ()  # parts of the backdrop in a colour that was asked for
     moon: bool = False
     sun: bool = False
+    sky_side: int = 0  # where sun or moon stands: -1 left, 1 right, 0 anywhere
     extra: frozenset[str] = frozenset()
     unknown: tuple[str, ...] = ()
     denied: frozenset[str] = frozenset()  # what must not be there, as `denial` writes it

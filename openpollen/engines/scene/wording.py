@@ -8,9 +8,11 @@ from dataclasses import replace
 from .boards import BOARDS, written_as
 from .draft import Draft
 from .fonts import letterable
+from .types import Tint
 
 MAX_TEXT = 100  # characters of one quotation that are lettered; more would not be legible
 LONG = 20  # characters beyond which a board is made larger
+LETTERS = frozenset(["letters", "lettering", "text", "writing", "words", "font", "type", "letter"])
 SAYING = frozenset(
     ["say", "says", "saying", "said", "read", "reads", "reading", "titled", "labeled", "labelled", "named", "called",
      "inscribed", "printed", "engraved", "written", "lettered"]
@@ -42,13 +44,23 @@ def take_quote(draft: Draft, words: str) -> None:
         else:
             draft.group, draft.keepers = [], []
         draft.titles.append(text)
-    draft.saying, draft.relation = False, ""
+    draft.saying, draft.relation, draft.lettered = False, "", True
+
+
+def take_ink(draft: Draft, tint: Tint) -> None:
+    """The words that were said last are in a colour of their own."""
+    written = draft.last is not None and draft.linked and draft.subjects[draft.last].texts
+    if draft.last is not None and written:
+        draft.subjects[draft.last] = replace(draft.subjects[draft.last], ink=tint)
+    else:
+        draft.palette.insert(0, tint)
 
 
 def named(draft: Draft, index: int) -> None:
     """Subject `index` was named: what is said next is said of it, and words without a bearer may be its."""
     key = draft.subjects[index].key
     draft.last, draft.linked, draft.saying = index, True, False
+    draft.lettered = draft.sky_named = False
     if draft.titles and key in BOARDS and BOARDS[key].made_for_words and not draft.unwritten:
         for text in draft.titles:
             _write(draft, index, text)

@@ -20,7 +20,7 @@ from ..types import Array
 from . import insert, relight, shape
 from .attach import GUESSED, attached, guessed_seat, known_seat
 from .grade import GRADES, background_blurred, graded, tinted
-from .known import figures_in, meant, subjects_in
+from .known import drawn_at, figures_in, meant, subjects_in
 from .pictures import WORK_PIXELS, Picture, decode, decode_mask, resized, working_size
 from .step import Step
 from .steps import CAN, default_plan, scenery_of, steps_of
@@ -62,6 +62,7 @@ def edit(job: EditJob, token: CancelToken) -> ImageMade:
     if mask is None:
         first = next(iter(job.images))
         steps = _focused(_seated(steps, first, whole, token), first, whole, token)
+        steps, pictures[0] = _relit_indoors(steps, first, whole, token)
     result, told = _worked(steps, pictures, mask, rng, token)
     if resizes:
         result = shape.fitted(result, *_target(job, result))
@@ -131,6 +132,17 @@ def _focused(steps: list[Step], data: bytes, picture: Picture, token: CancelToke
     return [replace(step, subjects=subjects) if step.kind == "blur background" else step for step in steps]
 
 
+def _relit_indoors(steps: list[Step], data: bytes, picture: Picture, token: CancelToken) -> tuple[list[Step], Picture]:
+    """Another hour or weather of a room that this engine drew is seen through its window: the steps with those already
+    done, and the picture after them."""
+    changes = {step.kind: step.value for step in steps if step.kind in ("time", "weather")}
+    reshaped = any(step.kind in _RESHAPES for step in steps) or working_size(picture) is not picture
+    drawn = None if reshaped or not changes else drawn_at(data, picture, changes, token)
+    if drawn is None:
+        return steps, picture
+    return [replace(step, done=True) if step.kind in changes else step for step in steps], drawn
+
+
 def _target(job: EditJob, picture: Picture) -> tuple[int, int]:
     w, h = picture.size
     width = job.width or max(16, round(w * (job.height or h) / h))
@@ -177,6 +189,8 @@ def _apply(step: Step, picture: Picture, others: list[Picture], mask: Array | No
     """The picture after one step, and what was done in words."""
     if step.kind == "style" and step.value in STYLES:
         return picture.with_rgb(restyle(picture.rgb, step.value, rng)), f"restyled as {step.value}"
+    if step.done:
+        return picture, f"{'relit for' if step.kind == 'time' else 'weather:'} {step.value}, seen through the window"
     if step.kind == "time":
         return picture.with_rgb(relight.at_time(picture.rgb, step.value, rng, step.denied)), f"relit for {step.value}"
     if step.kind == "weather":

@@ -9,7 +9,7 @@ from ..reading import quoted, quotes_replaced
 
 _ENDS = re.compile(r"[.;\n!]+")
 _CLAUSES = re.compile(
-    r",\s*(?:and\s+|then\s+)?|\bbut\s+(?=(?:please\s+)?(?:do not|don't|dont|never)\b)|\b(?:and\s+)?then\b|"
+    r",\s*(?:and\s+|then\s+)?|\bbut\s+(?=(?:please\s+)?(?:do not|don't|dont|never|keep|leave|make)\b)|\b(?:and\s+)?then\b|"
     r"\band\s+(?=(?:please\s+)?(?:also\s+)?(?:make|turn|add|put|insert|place|"
     r"rotate|flip|mirror|crop|resize|upscale|enlarge|blur|sharpen|invert|tint|give|apply|convert|"
     r"darken|brighten|lighten|change|set|remove|do not|don't|"

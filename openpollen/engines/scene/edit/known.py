@@ -23,6 +23,7 @@ from .pictures import Picture
 
 SAME = 0.03  # mean difference, of coarse pixels, up to which a picture is the one that was drawn
 COARSE = 24  # pixels a side of the comparison
+INDOORS = frozenset({"room", "kitchen"})
 PRONOUNS = frozenset({"it", "him", "her", "them"})
 
 
@@ -34,6 +35,7 @@ class Layout:
     stage: Stage
     spots: list[Spot]
     factor: float
+    seed: int
 
 
 def figures_in(data: bytes, picture: Picture, token: CancelToken) -> tuple[Plan, list[Figure]] | None:
@@ -56,6 +58,19 @@ def subjects_in(data: bytes, picture: Picture, token: CancelToken) -> Array | No
     return f32(np.clip(resize(compose.cut_out(sprites, rows, columns), h, w)[..., 3], 0, 1))
 
 
+def drawn_at(data: bytes, picture: Picture, changes: dict[str, str], token: CancelToken) -> Picture | None:
+    """A picture of a room as this engine draws it at another `time` or in another `weather`, which are seen through its
+    window; None for any other picture."""
+    found = _laid_out(data, picture, token)
+    if found is None or found.plan.setting not in INDOORS or picture.alpha is not None:
+        return None
+    plan = replace(found.plan, **changes)
+    rows, columns = found.stage.image.shape[:2]
+    drawn = finished(plan, *laid_out(plan, columns, rows, found.seed, token), found.seed, token)
+    w, h = picture.size
+    return picture.with_rgb(f32(np.clip(resize(drawn, h, w) if found.factor > 1 else drawn, 0, 1)))
+
+
 def _laid_out(data: bytes, picture: Picture, token: CancelToken) -> Layout | None:
     facts = told_by(Image.open(io.BytesIO(data)))
     if facts is None or facts["engine"] != "scene" or not facts["seed"].isdigit():
@@ -74,7 +89,7 @@ def _laid_out(data: bytes, picture: Picture, token: CancelToken) -> Layout | Non
     token.check()
     if float(np.abs(_coarse(drawn) - _coarse(seen)).mean()) > SAME:
         return None
-    return Layout(plan, stage, spots, factor)
+    return Layout(plan, stage, spots, factor, seed)
 
 
 def _coarse(image: Array) -> Array:

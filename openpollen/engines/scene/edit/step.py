@@ -20,4 +20,5 @@ class Step:
     target: str = ""
     seats: tuple[Seat, ...] = ()  # where the target was found
     denied: frozenset[str] = frozenset()  # what is not wanted with it, as `denial` writes it
+    done: bool = False  # the picture was drawn anew with it
     subjects: Array | None = field(default=None, compare=False)  # where the picture's subjects are, 0..1
