@@ -44,6 +44,8 @@ def check_wanted(wanted: NewKey) -> None:
     """Raises BadRequest for what cannot be a key."""
     if not 0 < len(wanted.name) <= _NAME_LENGTH or not wanted.name.strip():
         raise BadRequest(f"A key has a name of 1 to {_NAME_LENGTH} characters.")
+    if not wanted.name.isprintable():
+        raise BadRequest("The name of a key has no control characters and no marks of direction.")
     if wanted.expires_in is not None and not 0 < wanted.expires_in <= _YEAR_SECONDS:
         raise BadRequest(
             f"expiresIn is 1 to {_YEAR_SECONDS:,} seconds (365 days), or absent for a key that does not expire."

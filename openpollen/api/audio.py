@@ -32,6 +32,7 @@ from openpollen.storage.answers import Answer
 
 _OURS = frozenset({"input", "model", "max_cost", "no-cache", "safe", "stream_format", "stream"})
 _LISTS = ("timestamp_granularities", "include", "known_speaker_names", "known_speaker_references")
+_VOICE_LENGTH = 100
 #: Most bytes of a form with a recording.
 MAX_UPLOAD = 26 * 1024 * 1024
 
@@ -188,7 +189,7 @@ def _voice(voice: str | dict[str, Any] | None) -> str:
     """OpenAI's clients send a voice as a name or as ``{"id": ...}``."""
     if isinstance(voice, dict):
         voice = voice.get("id")
-    if voice is not None and not isinstance(voice, str):
+    if voice is not None and not (isinstance(voice, str) and voice.isprintable() and len(voice) <= _VOICE_LENGTH):
         raise invalid("voice", "expected the name of a voice")
     return (voice or "alloy").strip().lower()
 

@@ -168,7 +168,7 @@ class Exchange:
             *self.common,
         ]
         if headers:
-            raw.extend((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items())
+            raw.extend(map(_header, headers.items()))
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
         await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
@@ -179,7 +179,7 @@ class Exchange:
             (b"content-type", content_type.encode("latin-1")),
             *([] if length is None else [(b"content-length", str(length).encode())]),
             *self.common,
-            *((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()),
+            *map(_header, headers.items()),
         ]
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
@@ -195,7 +195,7 @@ class Exchange:
         ``body`` is then closed, so that its own ``finally`` settles what was made."""
         raw = [(b"content-type", content_type.encode("latin-1")), *self.common]
         if headers:
-            raw.extend((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items())
+            raw.extend(map(_header, headers.items()))
         self.started = True
         await self._send({"type": "http.response.start", "status": 200, "headers": raw})
         await self.unless_gone(self._pump(body))
@@ -205,6 +205,14 @@ class Exchange:
             async for piece in pieces:
                 await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
+
+
+def _header(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    """A header as it is sent. What cannot stand in one, such as the end of a line, becomes a question mark."""
+    name, value = header
+    if not value.isprintable():
+        value = "".join(char if char.isprintable() else "?" for char in value)
+    return name.encode("latin-1"), value.encode("latin-1", "replace")
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

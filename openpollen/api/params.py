@@ -206,7 +206,8 @@ def from_validation(fault: msgspec.ValidationError) -> BadRequest:
     text, _, place = str(fault).partition(" - at `")
     name = place.rstrip("`").removeprefix("$").lstrip(".") or "body"
     if text.startswith("Object missing required field"):
-        name = text.split("`")[1]
+        missing = text.split("`")[1]
+        name = missing if name == "body" else f"{name}.{missing}"
         text = "is required"
     return invalid(name, text[:1].lower() + text[1:])
 

@@ -237,6 +237,8 @@ class _Conversation:
         body = self.body
         names = ("top_p", "presence_penalty", "frequency_penalty", "stop", "logit_bias", "logprobs", "top_logprobs")
         given = {name: getattr(body, name) for name in names if getattr(body, name) is not None}
+        if not body.logprobs:
+            given.pop("top_logprobs", None)  # 0 of none is no mistake
         given["temperature"] = DEFAULT_TEMPERATURE if body.temperature is None else body.temperature
         # JSON and tool calls repeat by nature, and must be able to copy names out of the request.
         shaped = body.response_format is not None or bool(body.tools)

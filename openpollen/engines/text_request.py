@@ -116,18 +116,20 @@ def read_body(request: dict[str, Any], model: str) -> ChatBody:
     try:
         body = msgspec.convert(request, ChatBody)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"The chat request is not right: {error}") from error
+        fault, _, place = str(error).partition(" - at `")
+        name = place.rstrip("`").removeprefix("$").lstrip(".") or "body"
+        raise BadRequest(f"{name}: {fault[:200]}") from error
     if body.n not in (None, 1):
-        raise BadRequest(f"{model} makes one answer at a time: n must be 1.")
+        raise BadRequest(f"n: {model} makes one answer at a time; leave it out.")
     if body.top_logprobs and not body.logprobs:
-        raise BadRequest("top_logprobs needs logprobs=true.")
+        raise BadRequest("top_logprobs: needs logprobs=true.")
     if body.response_format and body.response_format.type == "json_schema" and not body.response_format.json_schema:
-        raise BadRequest("response_format json_schema needs the field json_schema with a schema in it.")
+        raise BadRequest("response_format: json_schema needs the field json_schema with a schema in it.")
     offered = {tool.function.name for tool in body.tools or ()}
     if isinstance(body.tool_choice, NamedTool) and body.tool_choice.function.name not in offered:
-        raise BadRequest(f"tool_choice names {body.tool_choice.function.name!r}, which is not among the tools given.")
+        raise BadRequest(f"tool_choice: names {body.tool_choice.function.name!r}, which is not among the tools given.")
     if body.tool_choice == "required" and not offered:
-        raise BadRequest("tool_choice required needs a list of tools.")
+        raise BadRequest("tool_choice: required needs a list of tools.")
     return body
 
 

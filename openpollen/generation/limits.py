@@ -44,13 +44,13 @@ def check_image(request: ImageRequest, model: Model) -> ImageRequest:
     width, height = request.width, request.height
     fault = _size_fault(width, height, limits)
     if fault and given:
-        raise BadRequest(f"{model.name} cannot make {width}x{height}: {fault}.", details={"field": "size"})
+        raise BadRequest(f"size: {model.name} cannot make {width}x{height}: {fault}.", details={"field": "size"})
     if fault:
         width, height = _default_size(limits)
         request = structs.replace(request, width=width, height=height)
     most = limits.max_reference_images
     if most is not None and len(request.images) > most:
-        raise BadRequest(f"{model.name} takes at most {most} reference image{'s' if most != 1 else ''}.")
+        raise BadRequest(f"image: {model.name} takes at most {most} reference image{'s' if most != 1 else ''}.")
     _check_characters("prompt", request.prompt, model)
     return request
 
@@ -84,10 +84,14 @@ def check_video(request: VideoRequest, model: Model) -> VideoRequest:
     seconds = _duration(request.seconds if "duration" in given else None, model)
     if limits.aspect_ratios and request.aspect_ratio not in limits.aspect_ratios:
         if "aspect_ratio" in given or "size" in given:
-            raise BadRequest(f"{model.name} makes {_list(limits.aspect_ratios)}, not {request.aspect_ratio}.")
+            raise BadRequest(
+                f"aspectRatio: {model.name} makes {_list(limits.aspect_ratios)}, not {request.aspect_ratio[:40]!r}."
+            )
         request = structs.replace(request, aspect_ratio=limits.aspect_ratios[0])
     if limits.resolutions and request.resolution not in limits.resolutions and "resolution" in given:
-        raise BadRequest(f"{model.name} makes {_list(limits.resolutions)}, not {request.resolution}.")
+        raise BadRequest(
+            f"resolution: {model.name} makes {_list(limits.resolutions)}, not {request.resolution[:40]!r}."
+        )
     if limits.resolutions and "resolution" not in given:
         # A local engine starts with its quickest; a provider's usual one is 720p.
         usual = _USUAL if _USUAL in limits.resolutions and not model.local else limits.resolutions[0]
@@ -95,12 +99,14 @@ def check_video(request: VideoRequest, model: Model) -> VideoRequest:
     if model.local and request.fps is not None and request.fps not in _LOCAL_FPS:
         raise BadRequest(f"fps: {model.name} makes {_LOCAL_FPS[0]} to {_LOCAL_FPS[-1]} frames a second.")
     if limits.audio == "never" and request.audio:
-        raise BadRequest(f"{model.name} makes silent videos; leave audio out or choose another model.")
+        raise BadRequest(f"audio: {model.name} makes silent videos; leave audio out or choose another model.")
     if limits.audio == "always":
         request = structs.replace(request, audio=True)
     most = limits.max_reference_images
     if most is not None and len(request.images) > most:
-        raise BadRequest(f"{model.name} takes at most {most} image{'s' if most != 1 else ''}: start, then end frame.")
+        raise BadRequest(
+            f"image: {model.name} takes at most {most} image{'s' if most != 1 else ''}: start, then end frame."
+        )
     if "size" not in given:
         width, height = frame_size(request.aspect_ratio, request.resolution)
         request = structs.replace(request, width=width, height=height)

@@ -173,7 +173,7 @@ def test_a_film_from_a_picture_goes_to_the_model_that_animates_with_the_pictures
 
 @pytest.mark.parametrize(
     ("query", "word"),
-    [("duration=2.5", "duration"), ("resolution=4k", "seedance-pro makes 480p"), ("audio=true", "silent")],
+    [("duration=2.5", "duration"), ("resolution=4k", "resolution: seedance-pro makes 480p"), ("audio=true", "silent")],
 )
 def test_a_film_that_no_host_makes_is_refused_before_anything_is_sent(
     caller: Account, host: Host, query: str, word: str
