@@ -11,7 +11,6 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -38,13 +37,12 @@ from openpollen.api.sources import Sources
 from openpollen.api.system import SystemApi
 from openpollen.api.text import TextApi
 from openpollen.api.videos import VideosApi
-from openpollen.catalog.load import Catalog, load
+from openpollen.catalog.load import CHANGES, Catalog, load
 from openpollen.catalog.registry import Registry
+from openpollen.catalog.reloading import Reloading
+from openpollen.configuration import Files, build_registry, read_configuration
 from openpollen.core.assets import Asset
-from openpollen.core.errors import ConfigError, GatewayError
-from openpollen.core.model import Capability, Limits, Model, Price, Route, Unit
-from openpollen.engines import weights
-from openpollen.engines.weights_hub import HubModel
+from openpollen.core.errors import GatewayError
 from openpollen.generation.answers import Answers
 from openpollen.generation.jobs import VideoJobs
 from openpollen.generation.prompt import Prompts
@@ -78,67 +76,24 @@ from openpollen.web.desk import open_desk
 log = logging.getLogger("openpollen")
 
 _SWEEP_SECONDS = 60.0
-#: What the bell calls when another worker recalls leases or gave some back.
-_LEDGER = "ledger"
+#: What the bell calls when another worker recalls leases or gave some back, and when the catalogue was changed.
+_LEDGER, CATALOG = "ledger", "catalog"
 _FILM_MAX = 512 * 1024 * 1024
 #: What a chat's pictures and files may be.
 _READABLE = ("image/", "application/pdf")
 
 
-def read_configuration(
-    config: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any]
-) -> tuple[Settings, Catalog]:
-    """Settings and catalogue, with the models that were pulled from a hub. Raises ConfigError with every fault."""
-    return load(config, env, overrides, _pulled_models, adapters())
-
-
-def _pulled_models(folder: Path) -> list[Model]:
-    # Whatever looks for weights in this process looks where the settings say.
-    os.environ["OPENPOLLEN_MODELS"] = str(folder)
-    return [_pulled_model(hub) for hub in weights.pulled_hub_models() if hub.kind in ("chat", "image")]
-
-
-def _pulled_model(hub: HubModel) -> Model:
-    """A pulled GGUF as a model under its own name, free unless the operator's file prices it."""
-    chat = hub.kind == "chat"
-    rates = {Unit.INPUT_TOKEN: Fraction(0), Unit.OUTPUT_TOKEN: Fraction(0)} if chat else {Unit.IMAGE: Fraction(0)}
-    return Model(
-        name=hub.name,
-        kind="text" if chat else "image",
-        capabilities=frozenset({Capability.CHAT, Capability.TOOLS} if chat else {Capability.IMAGE}),
-        price=Price(rates, version="local"),
-        routes=(Route("local", hub.name),),
-        title=hub.name,
-        description=f"{hub.architecture or 'GGUF'} from {hub.repo}, run here",
-        output_modalities=("text",) if chat else ("image",),
-        limits=Limits() if chat else Limits(min_size=64, max_size=2048, max_reference_images=0),
-        source=hub.repo,
-        local=True,
-    )
-
-
-def build_registry(settings: Settings, catalog: Catalog, env: Mapping[str, str]) -> Registry:
-    """The catalogue's snapshot for these settings. Raises ConfigError."""
-    try:
-        return Registry.build(
-            catalog,
-            env,
-            local_url=env.get("OPENPOLLEN_ENGINE_URL", "") if settings.engines.enabled else "",
-            local_key=env.get("OPENPOLLEN_ENGINE_TOKEN"),
-            chat_model=settings.engines.chat_model,
-            local_fallback=settings.generation.local_fallback,
-            allow_substitutes=settings.generation.allow_substitutes,
-            successor_aliases=settings.generation.successor_aliases,
-            wires={wire: adapter.operations for wire, adapter in adapters().items()},
-        )
-    except ValueError as fault:
-        raise ConfigError([str(fault)]) from None
-
-
 class Worker:
     """Everything that one worker process runs: its services, and the tasks that tidy up behind them."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, env: Mapping[str, str], url: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        env: Mapping[str, str],
+        url: str,
+        files: Files | None = None,
+    ) -> None:
         name = worker_name(instance(settings.data), os.getpid())
         server, generation = settings.server, settings.generation
         self.settings = settings
@@ -160,6 +115,10 @@ class Worker:
         self._guard = Guard(self.client, sniff, own=self._own_media)
         upstream = Upstream(self.client, _timeouts(generation))
         registry = build_registry(settings, catalog, env)
+        files = files or Files(lambda: catalog)
+        self._reloading = Reloading(
+            registry, lambda: build_registry(settings, files.read(), env), files.paths, self._replace
+        )
         self.pipeline = Pipeline(
             *(
                 registry,
@@ -174,7 +133,7 @@ class Worker:
                 settings,
             )
         )
-        self.prompts = Prompts(registry, adapters(), upstream, settings)
+        self.prompts = Prompts(self._registry, adapters(), upstream, settings)
         self.cache = Cache(self.database, blobs, seconds=generation.cache_ttl_s)
         self.deliveries = Deliveries(self.database, blobs, name, give_back)
         self.repeats = Idempotency(self.database, blobs, name, give_back)
@@ -259,6 +218,7 @@ class Worker:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._reloading.end()
         await self._calls.end()
         await self.jobs.stop()
         await self.wallet.stop()
@@ -280,6 +240,7 @@ class Worker:
                 self.desk.sweep,
                 self.refills.sweep,
                 self.rises.sweep,
+                self._reloading.look,
             ):
                 try:
                     await tidy()
@@ -292,6 +253,11 @@ class Worker:
     def _heard(self, topic: str) -> None:
         if topic == _LEDGER:
             self.wallet.woken()
+        elif topic == CATALOG:
+            self._reloading.rung()
+
+    def _replace(self, registry: Registry) -> None:
+        self.pipeline.registry = registry
 
     async def _check(self) -> None:
         await self.database.read(_one)
@@ -384,7 +350,10 @@ def allowed_hosts(settings: Settings, url: str) -> frozenset[str]:
 def build_worker(config: Path | None, env: Mapping[str, str], url: str, overrides: Mapping[str, Any]) -> Worker:
     """A worker from its configuration file and environment. Raises ConfigError with every fault."""
     settings, catalog = read_configuration(config, env, overrides)
-    return Worker(settings, catalog, env, url)
+    for warning in catalog.warnings:
+        log.warning("%s", warning)
+    paths = (*((config,) if config else ()), settings.data / CHANGES)
+    return Worker(settings, catalog, env, url, Files(lambda: read_configuration(config, env, overrides)[1], paths))
 
 
 def every_route() -> tuple[RouteLine, ...]:

@@ -2,14 +2,17 @@
 
 An operator's ``[providers.NAME]`` is laid over the shipped provider of that name, key by key. An operator's
 ``[[models]]`` of a shipped name is laid over it too: its routes come first, its price replaces price and variants. A
-model of a new name takes that name from whatever alias had it.
+model of a new name takes that name from whatever alias had it, and one with ``disabled = true`` is not there at all.
+
+What was changed by command (``changes``) is a second such file, laid over the first. If it has come to be wrong, since a
+newer version ships another catalogue, it is left out with a warning: the server starts all the same.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -27,14 +30,21 @@ from openpollen.settings.reading import Table, parse_settings, read_toml
 
 #: Order of the shipped model files, which is the order of the public lists.
 MODEL_FILES = ("text", "image", "video", "audio", "local")
+#: The file in the data folder with what was changed by command.
+CHANGES = "catalog.toml"
+
+#: A file of the operator's: its path, for messages, and its tables.
+Layer = tuple[str, Table]
 
 
 class Catalog(Struct, frozen=True):
-    """Everything that can be asked for, checked. ``operator`` names the models that the operator's file speaks of."""
+    """Everything that can be asked for, checked. ``operator`` names the models that the operator's files speak of,
+    ``disabled`` those that they take away."""
 
     providers: Mapping[str, ProviderRow]
     models: tuple[Model, ...]
     operator: frozenset[str] = frozenset()
+    disabled: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
 
 
@@ -53,18 +63,55 @@ def load(
     overrides: Mapping[str, Any] | None = None,
     pulled: Callable[[Path], Iterable[Model]] = lambda _: (),
     wires: Collection[str] | None = None,
+    changes: Table | None = None,
 ) -> tuple[Settings, Catalog]:
     """Settings and catalogue of one file, with every fault of either in one ConfigError.
 
     ``pulled`` tells the local models that lie in the models folder beside the shipped ones; ``wires`` are those that have
-    an adapter, ``None`` takes any."""
+    an adapter, ``None`` takes any. ``changes`` are tried in place of those of the data folder: their faults count."""
     problems: list[str] = []
     tables = read_toml(config, problems) if config else {}
     settings = parse_settings(tables, str(config), env or {}, overrides or {}, problems)
-    catalog = parse_catalog(tables, str(config), problems, wires)
+    own = (str(config), tables)
+    changed = settings.data / CHANGES
+    if changes is not None:
+        catalog = parse_catalog([own, (str(changed), changes)], problems, wires)
+    else:
+        catalog = _with_changes(own, changed, problems, wires)
     known = {model.name for model in catalog.models}
-    extra = tuple(model for model in pulled(settings.engines.models) if model.name not in known)
+    extra = tuple(model for model in pulled(settings.engines.models) if model.name not in known | catalog.disabled)
     catalog = msgspec.structs.replace(catalog, models=catalog.models + extra)
+    problems += _unserved(settings, catalog, config)
+    if problems:
+        raise ConfigError(problems)
+    return settings, catalog
+
+
+def load_catalog(config: Path | None = None) -> Catalog:
+    """The shipped catalogue, with an operator's file over it. Raises ConfigError with every fault."""
+    problems: list[str] = []
+    catalog = parse_catalog([(str(config), read_toml(config, problems) if config else {})], problems)
+    if problems:
+        raise ConfigError(problems)
+    return catalog
+
+
+def _with_changes(own: Layer, path: Path, problems: list[str], wires: Collection[str] | None) -> Catalog:
+    """The catalogue with what was changed by command; without it, and with a warning, where that is wrong."""
+    without = parse_catalog([own], problems, wires)
+    if not path.exists():
+        return without
+    faults: list[str] = []
+    catalog = parse_catalog([own, (str(path), read_toml(path, faults))], faults, wires)
+    if not faults:
+        return catalog
+    told = f"{path} is left out, so nothing that was changed by command counts: {faults[0]}"
+    return msgspec.structs.replace(without, warnings=(*without.warnings, told))
+
+
+def _unserved(settings: Settings, catalog: Catalog, config: Path | None) -> list[str]:
+    """Models that the settings name and the catalogue has not."""
+    problems: list[str] = []
     chat = {model.name for model in catalog.models if model.local and model.can(Capability.CHAT)} - {"polly"}
     if settings.engines.chat_model not in chat:
         problems.append(
@@ -77,32 +124,23 @@ def load(
         problems.append(
             f"{config}: [generation] safety_model: {checker!r} is not a chat model{nearest(checker, judges)}"
         )
-    if problems:
-        raise ConfigError(problems)
-    return settings, catalog
+    return problems
 
 
-def load_catalog(config: Path | None = None) -> Catalog:
-    """The catalogue alone. Raises ConfigError with every fault."""
-    problems: list[str] = []
-    catalog = parse_catalog(read_toml(config, problems) if config else {}, str(config), problems)
-    if problems:
-        raise ConfigError(problems)
-    return catalog
-
-
-def parse_catalog(tables: Table, file: str, problems: list[str], wires: Collection[str] | None = None) -> Catalog:
-    """The catalogue of the shipped files and an operator's tables; faults are added to ``problems``."""
+def parse_catalog(layers: Sequence[Layer], problems: list[str], wires: Collection[str] | None = None) -> Catalog:
+    """The catalogue of the shipped files and the operator's, each laid over those before; faults are added to
+    ``problems``."""
     source = _shipped(problems)
-    mine = _operator(tables, file, source, problems)
+    mine = frozenset[str]().union(*(_operator(tables, file, source, problems) for file, tables in layers))
+    disabled = frozenset(name for name, (where, table) in source.models.items() if _is_off(table, where, problems))
     providers: dict[str, ProviderRow] = {}
     for name, (where, table) in source.providers.items():
         row = parse_provider(name, table, where, problems)
         if row is not None:
             providers[name] = row
     models: list[Model] = []
-    for where, table in source.models.values():
-        model = parse_model(table, where, problems)
+    for name, (where, table) in source.models.items():
+        model = None if name in disabled else parse_model(table, where, problems)
         if model is not None:
             models.append(model)
     for where, table in source.repeated:
@@ -118,7 +156,14 @@ def parse_catalog(tables: Table, file: str, problems: list[str], wires: Collecti
         problems,
         wires,
     )
-    return Catalog(providers, tuple(models), mine, tuple(source.warnings))
+    return Catalog(providers, tuple(models), mine, disabled, tuple(source.warnings))
+
+
+def _is_off(table: Table, where: str, problems: list[str]) -> bool:
+    off = table.pop("disabled", False)
+    if not isinstance(off, bool):
+        problems.append(f"{where} disabled: is true or false, not {off!r}")
+    return off is True
 
 
 def resolve_secret(text: str, env: Mapping[str, str]) -> tuple[str | None, str]:

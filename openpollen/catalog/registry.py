@@ -116,9 +116,10 @@ class Registry:
         self._serving = serving
         self._names = names
         self._defaults: dict[Endpoint, str] = {
-            endpoint: rule.default or self._first(rule.accepts[0]) for endpoint, rule in _RULES.items()
+            endpoint: rule.default if rule.default in names else self._first(rule.accepts[0])
+            for endpoint, rule in _RULES.items()
         }
-        self._entries = {model.name: self._entry(model) for model in catalog.models}
+        self.entries = {model.name: self._entry(model) for model in catalog.models}
 
     @classmethod
     def build(
@@ -198,14 +199,14 @@ class Registry:
 
     def describe(self, model: Model) -> dict[str, Any]:
         """The entry of a model in the public lists; made once for a snapshot, not to be changed."""
-        return self._entries[model.name]
+        return self.entries[model.name]
 
     def reading(self, modality: str) -> list[str]:
         """Text models that take input of a modality as they are served now."""
         return [
             model.name
             for model in self._models
-            if model.can(C.CHAT) and self.now(model) and modality in self._entries[model.name]["input_modalities"]
+            if model.can(C.CHAT) and self.now(model) and modality in self.entries[model.name]["input_modalities"]
         ]
 
     def lacking(self, model: Model) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from openpollen.accounts import audit, invites, login, users
-from openpollen.cli import admin_apps, admin_credit, admin_keys, admin_move, admin_users, doctor
+from openpollen.cli import admin_apps, admin_catalog, admin_credit, admin_keys, admin_move, admin_users, doctor
 from openpollen.cli.adminrun import common, opened
 from openpollen.cli.supervisor import server_file
 from openpollen.core.errors import NotFound
@@ -33,7 +33,7 @@ def admin() -> None:
 
 @admin.group("catalog")
 def catalog_group() -> None:
-    """The catalogue: what can be asked for."""
+    """The catalogue: what can be asked for, and how it differs from the shipped one."""
 
 
 @admin.group("ledger")
@@ -41,7 +41,17 @@ def ledger_group() -> None:
     """Look after the ledger."""
 
 
-catalog_group.add_command(doctor.check_catalog)
+for command in (
+    doctor.check_catalog,
+    admin_catalog.add,
+    admin_catalog.override,
+    admin_catalog.disable,
+    admin_catalog.enable,
+    admin_catalog.forget,
+    admin_catalog.diff,
+    admin_catalog.reload,
+):
+    catalog_group.add_command(command)
 for command in (
     doctor.doctor,
     admin_users.user_group,

@@ -13,14 +13,15 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from openpollen.accounts.tiers import Tiers
-from openpollen.app import read_configuration
 from openpollen.catalog.load import Catalog
 from openpollen.cli.leftover import give_back_of_dead
 from openpollen.cli.main import failure
+from openpollen.configuration import read_configuration
 from openpollen.core.errors import BadRequest, ConfigError, Conflict, GatewayError, NotFound, ServiceUnavailable
 from openpollen.core.money import parse_pollen
 from openpollen.settings import Settings
-from openpollen.settings.reading import load_settings
+from openpollen.settings.reading import Table, load_settings
+from openpollen.storage.bell import open_bell
 from openpollen.storage.database import FILE_NAME, Connection, Database
 
 T = TypeVar("T")
@@ -49,10 +50,17 @@ class Admin:
         """Gives back what workers of this data folder had set aside when they died."""
         give_back_of_dead(self._database)
 
-    def catalog(self) -> Catalog:
-        """Today's catalogue, with the operator's file and the models that were pulled. Raises ConfigError."""
+    def catalog(self, changes: Table | None = None) -> Catalog:
+        """Today's catalogue, with the operator's file, the models that were pulled, and what was changed by command; or
+        with other such ``changes``. Raises ConfigError."""
         overrides = {"data": str(self.settings.data)}
-        return read_configuration(self._config, os.environ, overrides)[1]
+        return read_configuration(self._config, os.environ, overrides, changes)[1]
+
+    def ring(self, topic: str) -> None:
+        """Wakes the workers of a running server."""
+        bell = open_bell(self._database)
+        bell.ring(topic)
+        bell.close()
 
     def show(self, answer: Any, *lines: str) -> None:
         """Prints the answer as JSON, or the lines for a person."""

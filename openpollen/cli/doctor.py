@@ -13,8 +13,8 @@ from typing import Any, NoReturn, cast
 import click
 from msgspec import structs
 
-from openpollen.app import build_registry, read_configuration
 from openpollen.catalog.registry import Registry
+from openpollen.configuration import build_registry, read_configuration
 from openpollen.core.errors import ConfigError
 from openpollen.engines import weights
 from openpollen.generation.probe import Probe, probe
@@ -48,6 +48,7 @@ def report(settings: Settings, registry: Registry) -> dict[str, Any]:
         "providers_missing": registry.missing(),
         "models": counts(registry),
         "weights": [{"name": entry.name, "state": entry.state, "for": entry.purpose} for entry in weights.status()],
+        "warnings": list(registry.warnings),
         "extras": {name: importlib.util.find_spec(name) is not None for name, _ in _EXTRAS},
     }
 
@@ -128,6 +129,8 @@ def _show(facts: dict[str, Any]) -> None:
     click.echo(f"\nproviders live  {', '.join(facts['providers_live']) or 'none'}")
     for line in facts["providers_missing"]:
         click.echo(f"  not live: {line}")
+    for line in facts["warnings"]:
+        click.echo(f"  warning: {line}")
     counts = facts["models"]
     click.echo(
         f"\nmodels          {counts['provider']} served by providers, {counts['local']} by local engines, "

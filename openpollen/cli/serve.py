@@ -13,11 +13,12 @@ import click
 
 from openpollen import __version__
 from openpollen.accounts.first_start import FirstStart, bootstrap
-from openpollen.app import build_registry, instance, read_configuration, worker_name
+from openpollen.app import instance, worker_name
 from openpollen.catalog.load import Catalog
 from openpollen.cli import doctor
 from openpollen.cli.leftover import give_back, only_server
 from openpollen.cli.supervisor import WORKER_GRACE_S, Supervisor, bind, server_file, write_server_file
+from openpollen.configuration import build_registry, read_configuration
 from openpollen.core.errors import ConfigError, GatewayError
 from openpollen.core.money import format_pollen
 from openpollen.ledger import unbooked

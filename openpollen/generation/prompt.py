@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Raw, Struct
@@ -49,7 +49,7 @@ class Prompts:
     """Rewrites and checks, each by a model of the catalogue that costs nothing to call."""
 
     def __init__(
-        self, registry: Registry, adapters: Mapping[str, Adapter], upstream: Upstream, settings: Settings
+        self, registry: Callable[[], Registry], adapters: Mapping[str, Adapter], upstream: Upstream, settings: Settings
     ) -> None:
         self._registry = registry
         self._adapters = adapters
@@ -109,7 +109,7 @@ class Prompts:
 
     async def _ask(self, name: str, messages: list[tuple[str, str]], *, max_tokens: int) -> str:
         model = self._model(name)
-        serving = self._registry.serving(model, Capability.CHAT)
+        serving = self._registry().serving(model, Capability.CHAT)
         route, provider = serving.routes[0]
         adapter = self._adapters[provider.wire]
         said = [{"role": role, "content": content} for role, content in messages]
@@ -120,7 +120,7 @@ class Prompts:
         return _content(answer.body)
 
     def _model(self, name: str) -> Model:
-        model = self._registry.get(name)
+        model = self._registry().get(name)
         if model is None:
             raise ServiceUnavailable(f"The model {name!r} of the settings does not exist.")
         return model

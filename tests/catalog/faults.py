@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from openpollen.app import read_configuration
+from openpollen.configuration import read_configuration
 from openpollen.core.errors import ConfigError
 
 
