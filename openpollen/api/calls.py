@@ -26,6 +26,7 @@ from openpollen.core.chat import ChatRequest
 from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability, Model
 from openpollen.core.money import format_pollen, parse_pollen
+from openpollen.core.patience import patiently
 from openpollen.generation.admit import Admission
 from openpollen.generation.answers import Answers, Repeat
 from openpollen.generation.call import Call, Request, Result
@@ -209,7 +210,7 @@ class Calls:
             else:
                 check = self._prompts.check_result if call.safe else None
                 result = await self.pipeline.run(call, admission, check)
-            answer = await shape(call, result)
+            answer = await patiently(lambda: shape(call, result))  # what was made may be paid already
         except BaseException as fault:
             # A film goes on when this worker stops: whoever asks again gets it.
             if not (self._stopping and isinstance(fault, asyncio.CancelledError) and _is_film(call)):

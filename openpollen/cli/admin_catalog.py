@@ -175,6 +175,10 @@ def _tell(run: Admin, name: str | None) -> None:
 
 def _with_model(tables: Table, name: str, fields: Mapping[str, Any], options: Mapping[str, Any]) -> Table:
     provider, upstream = options["provider"], options["upstream"]
+    if options["key"] and not options["key"].startswith(("env:", "file:")):
+        raise BadRequest(
+            "--key: write env:NAME or file:PATH; a key itself would stand in the file and in your shell's history."
+        )
     if options["base_url"]:
         row = {"wire": "openai_compatible", "base_url": options["base_url"]}
         tables = changes.hosted(tables, provider or name, row | ({"key": options["key"]} if options["key"] else {}))

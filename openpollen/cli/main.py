@@ -12,6 +12,7 @@ import click
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("openpollen.cli.serve:serve", "Serve the API."),
     "models": ("openpollen.cli.models:models", "Bring, list, check and remove the weights of local models."),
+    "dev": ("openpollen.cli.dev:dev", "Pretended providers, to try everything offline."),
     "admin": ("openpollen.cli.admin:admin", "Accounts, keys, credit and ledger of a data folder."),
 }
 

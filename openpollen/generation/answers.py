@@ -7,7 +7,10 @@ results that could not be delivered (rule 21).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -16,6 +19,7 @@ from msgspec import Struct, structs
 
 from openpollen import __version__
 from openpollen.core.errors import Conflict, ServiceUnavailable
+from openpollen.core.patience import patiently
 from openpollen.generation.admit import IGNORED, Admission
 from openpollen.generation.call import Call
 from openpollen.storage import idempotency
@@ -23,6 +27,8 @@ from openpollen.storage.answers import Answer
 from openpollen.storage.cache import Cache
 from openpollen.storage.deliveries import Attended, Deliveries, Found
 from openpollen.storage.idempotency import Idempotency
+
+log = logging.getLogger("openpollen")
 
 #: How long a repeat waits for the first request before it is told to come again, in seconds.
 _WAIT = 600.0
@@ -98,7 +104,10 @@ class Answers:
             await self.failed(repeat)
             return
         if repeat.cache_key and cache:
-            await self._cache.put(call.caller.partition, repeat.cache_key, answer)
+            try:
+                await self._cache.put(call.caller.partition, repeat.cache_key, answer)
+            except ServiceUnavailable as fault:  # it is paid and in hand: a cache can do without it
+                log.warning("an answer was not cached: %s", fault.message)
         if repeat.ticket is not None:
             await self._finish(repeat.ticket, answer)
 
@@ -106,14 +115,16 @@ class Answers:
         """Frees the key of a call that ended without a charge."""
         if repeat.ticket is not None:
             self._stop_renewing(repeat.ticket.owner)
-            await self._repeats.abandon(repeat.ticket)
+            with contextlib.suppress(ServiceUnavailable):  # its lease ends by itself
+                await self._repeats.abandon(repeat.ticket)
         await self.delivered(repeat)
 
     async def delivered(self, repeat: Repeat) -> None:
         """Ends the care for an answer that its client has, or that came to nothing."""
         if repeat.delivery:
             self._stop_renewing(repeat.delivery)
-            await self._deliveries.drop(repeat.delivery)
+            with contextlib.suppress(ServiceUnavailable):  # its lease ends by itself
+                await self._deliveries.drop(repeat.delivery)
 
     async def undelivered(self, call: Call, repeat: Repeat, answer: Answer) -> None:
         """Keeps a charged chat whose client was found gone when it was ready, unless it is kept already."""
@@ -124,15 +135,15 @@ class Answers:
         """Keeps what is made for a client that left, for the next identical request of the same key; one that comes
         while it is still made takes over the waiting."""
         if repeat.delivery:
-            await self._deliveries.left(repeat.delivery)
             keeper = asyncio.create_task(self._keep(repeat, work))
             self._keepers.add(keeper)
             keeper.add_done_callback(self._keepers.discard)
 
     async def _keep(self, repeat: Repeat, work: asyncio.Task[Answer]) -> None:
+        await patiently(partial(self._deliveries.left, repeat.delivery))
         await asyncio.wait({work})
         if not work.cancelled() and work.exception() is None:
-            await self._deliveries.finish(repeat.delivery, work.result())
+            await patiently(partial(self._deliveries.finish, repeat.delivery, work.result()))
             self._stop_renewing(repeat.delivery)
 
     async def _take_over(self, repeat: Repeat, call: Call) -> None:
@@ -206,12 +217,15 @@ class Answers:
                     pause = min(pause * 1.5, 0.5)
 
     async def _renew(self, renew: Callable[[], Awaitable[bool]]) -> None:
-        while await renew():
+        """Keeps a lease alive, also over a time in which the database is away."""
+        while await patiently(renew, math.inf):
             await asyncio.sleep(_RENEW)
 
     async def _finish(self, ticket: idempotency.New, answer: Answer) -> None:
-        self._stop_renewing(ticket.owner)
-        await self._repeats.finish(ticket, answer)
+        try:
+            await patiently(partial(self._repeats.finish, ticket, answer))
+        finally:
+            self._stop_renewing(ticket.owner)
 
     def _stop_renewing(self, name: str) -> None:
         task = self._renewals.pop(name, None)

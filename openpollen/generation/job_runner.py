@@ -20,9 +20,10 @@ from msgspec import Struct, structs
 
 from openpollen.accounts.limiter import Ticket
 from openpollen.core.assets import JobState, Media, VideoRequest
-from openpollen.core.errors import BadRequest, Conflict, GatewayError, InternalError
+from openpollen.core.errors import BadRequest, Conflict, GatewayError, InternalError, ServiceUnavailable
 from openpollen.core.model import Route
 from openpollen.core.money import format_pollen
+from openpollen.core.patience import patiently
 from openpollen.core.usage import Usage
 from openpollen.generation import measure, order
 from openpollen.generation.admit import Admission, Attempt
@@ -178,7 +179,8 @@ class Runner:
             work = structs.replace(work, ticket=held.ticket, route=attempt.route)
             job = _Job(row, work, held, attempt, self._remote(attempt, row))
             text = order.encode(work)
-            if not await self._jobs.update(row.id, provider=row.provider, upstream_id=row.upstream_id, work=text):
+            noted = {"provider": row.provider, "upstream_id": row.upstream_id, "work": text}
+            if not await patiently(lambda: self._jobs.update(row.id, **noted)):
                 raise InternalError("The video was stopped before it began.")
         except BaseException as fault:
             await asyncio.shield(self._give_up(row, held) if job is None else self._drop(job))
@@ -278,7 +280,12 @@ class Runner:
         status = "running" if state.status in ("running", "done") else "queued"
         if (status, progress) == (job.row.status, job.row.progress):
             return
-        if not await self._jobs.update(job.row.id, status=status, progress=progress):
+        try:
+            mine = await self._jobs.update(job.row.id, status=status, progress=progress)
+        except ServiceUnavailable as fault:  # told with the next look; the film goes on
+            log.warning("the progress of job %s was not noted: %s", job.row.id, fault.message)
+            return
+        if not mine:
             raise asyncio.CancelledError  # another worker has it
         job.row = structs.replace(job.row, status=status, progress=progress)
 
@@ -294,10 +301,10 @@ class Runner:
     async def _keep(self, job: _Job, made: Media, usage: Usage) -> None:
         """Stores the film, then settles: from the first on, any worker can do the second."""
         row = job.row
-        stored = await self._store.put(made.assets[0].data, row.user_id, limit=False)
+        stored = await patiently(lambda: self._store.put(made.assets[0].data, job.row.user_id, limit=False))
         outcome = Outcome(usage, job.attempt.provider.name, job.work.order.served_by, note=made.note)
         row = structs.replace(row, media_id=stored.id, result=order.encode(outcome))
-        if await self._jobs.update(row.id, media_id=row.media_id, result=row.result):
+        if await patiently(lambda: self._jobs.update(row.id, media_id=row.media_id, result=row.result)):
             await self._settle(row, job.work, job.held)
 
     async def _settle(self, row: JobRow, work: Work, held: Held) -> None:
@@ -314,7 +321,8 @@ class Runner:
         else:
             cost = await self._pipeline.charged(work.order)
         outcome = structs.replace(outcome, cost=format_pollen(cost))
-        await self._jobs.update(row.id, status="done", progress=100, result=order.encode(outcome))
+        ending = order.encode(outcome)
+        await patiently(lambda: self._jobs.update(row.id, status="done", progress=100, result=ending))
 
     async def _broken(self, job: _Job, error: GatewayError) -> None:
         """Ends a job that failed. What its provider finished, or may have, is booked."""

@@ -37,6 +37,7 @@ from openpollen.core.errors import (
 )
 from openpollen.core.model import Provider
 from openpollen.core.money import format_pollen
+from openpollen.core.patience import patiently
 from openpollen.core.usage import Usage
 from openpollen.generation import measure
 from openpollen.generation.admit import Admission, Attempt, admit
@@ -61,6 +62,8 @@ from openpollen.usage.record import Paid
 
 log = logging.getLogger("openpollen")
 
+#: How long the end of a publishable key's call may wait for the database, in seconds.
+_LEAVE_S = 600.0
 #: Brings a result that a provider answered as an address: its URL, and the provider's own base URL.
 Fetch = Callable[[str, str], Awaitable[Asset]]
 #: Raises an error for a result that must not be delivered.
@@ -351,7 +354,7 @@ class Pipeline:
 
     def _leave(self, ticket: Ticket, cost: int) -> None:
         """Ends a publishable key's call; the task outlives whoever is cancelled."""
-        task = asyncio.ensure_future(self._limiter.finish(ticket, cost))
+        task = asyncio.ensure_future(patiently(partial(self._limiter.finish, ticket, cost), _LEAVE_S))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

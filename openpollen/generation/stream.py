@@ -67,6 +67,7 @@ class ChatStream:
         self._held = held
         self._opened = opened
         self._said = self._pieces = self._unreported = 0
+        self._sent = False  # whether anything but heads of events came
         self._result: Result | None = None
         self._paid: asyncio.Future[Paid] | None = None
         self._usage: Usage | None = None
@@ -156,6 +157,7 @@ class ChatStream:
             opened.response.close()
 
     def _note(self, frame: ChatFrame) -> None:
+        self._sent = self._sent or not frame.empty
         if frame.text:
             self._said += frame.text
             self._unreported += frame.text
@@ -183,7 +185,7 @@ class ChatStream:
         self._pipeline.routing.leave(opened.attempt)
         made = ChatAnswer(b"", usage, self._model or None)
         result = self._result = Result(made, usage, opened.attempt.route, opened.attempt.provider, self.served_by)
-        if partial and not self._said and self._usage is None:
+        if partial and not self._sent:
             self._pipeline.release(self._held)
             self._pipeline.book(Order.of(self._call, self._admission), result.provider.name, usage)
         else:

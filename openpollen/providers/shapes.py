@@ -9,7 +9,7 @@ from openpollen.core.assets import VideoRequest
 from openpollen.core.errors import BadRequest
 
 #: Pixels of a frame of each tier, as 16:9 has them.
-_PIXELS = {"480p": 848 * 480, "720p": 1280 * 720, "1080p": 1920 * 1080}
+_PIXELS = {"480p": 848 * 480, "580p": 1032 * 580, "720p": 1280 * 720, "1080p": 1920 * 1080}
 #: How far a size may be from the nearest tier: a film with more pixels, or with less than half, is another film.
 _MOST, _LEAST = 1.25, 0.5
 
