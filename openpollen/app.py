@@ -171,7 +171,14 @@ class Worker:
             estimate=EstimateApi(calls, text, images, audio),
             system=system,
         )
-        granting = OAuthApi(self.authentication, self.authenticator, self.database, self.enter_url, settings.oauth)
+        granting = OAuthApi(
+            self.authentication,
+            self.authenticator,
+            self.database,
+            self.enter_url,
+            settings.oauth,
+            settings.accounts.max_keys,
+        )
         table = (*routes(handlers), *oauth.routes(granting))
         system.describe(table)
         return table

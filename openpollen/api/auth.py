@@ -43,6 +43,10 @@ class Authentication:
             return None
         return await self.caller(exchange)
 
+    async def reader(self, exchange: Exchange) -> Caller:
+        """The caller of what changes nothing and costs nothing, which a signed-in browser may ask for by itself."""
+        return await self.caller(exchange)
+
     async def _without_key(self, exchange: Exchange) -> Caller:
         raise Unauthorized("An API key is needed: send Authorization: Bearer YOUR_KEY, or ?key=YOUR_KEY.")
 
@@ -77,7 +81,8 @@ class Authentication:
 class PageAuthentication(Authentication):
     """Also takes pages of ours that somebody is signed in to (rule 4): by the session's cookie, on requests of this very
     origin that carry the session's form token in ``x-csrf-token``. No other site can make such a request: it neither
-    knows the token nor may send a header of this name along with cookies. ``url`` is the accounts face's address."""
+    knows the token nor may send a header of this name along with cookies. Reading the account needs no token, as no
+    other site can read the answer. ``url`` is the accounts face's address."""
 
     def __init__(self, authenticator: Authenticator, proxies: Sequence[str], database: Database, url: str) -> None:
         super().__init__(authenticator, proxies)
@@ -91,7 +96,16 @@ class PageAuthentication(Authentication):
         cookie = exchange.cookie(self._cookie)
         if not cookie or not _of_this_origin(exchange) or not form_token_is_right(cookie, token):
             raise Unauthorized("The page is out of date. Load it again; sign in if it asks you to.")
+        return await self._signed_in(cookie)
 
+    async def reader(self, exchange: Exchange) -> Caller:
+        cookie = exchange.cookie(self._cookie)
+        by_cookie = cookie and key_of(exchange) is None and _CSRF_HEADER not in exchange.headers
+        if by_cookie and exchange.method in ("GET", "HEAD") and _of_this_origin(exchange, typed=True):
+            return await self._signed_in(cookie)
+        return await self.caller(exchange)
+
+    async def _signed_in(self, cookie: str) -> Caller:
         def look(connection: Connection) -> Caller | None:
             return page_caller(connection, cookie)
 
@@ -101,11 +115,13 @@ class PageAuthentication(Authentication):
         return caller
 
 
-def _of_this_origin(exchange: Exchange) -> bool:
-    """Whether a request was made by a page of the origin that it goes to, as far as the browser tells."""
+def _of_this_origin(exchange: Exchange, *, typed: bool = False) -> bool:
+    """Whether a request was made by a page of the origin that it goes to, as far as the browser tells; with ``typed`` also
+    one that the person made at the browser itself, in the address bar."""
     origin = exchange.headers.get("origin")
     own = origin is None or urlsplit(origin).netloc == exchange.headers.get("host")
-    return own and exchange.headers.get("sec-fetch-site", "same-origin") == "same-origin"
+    site = exchange.headers.get("sec-fetch-site", "same-origin")
+    return own and (site == "same-origin" or (typed and site == "none"))
 
 
 def key_of(exchange: Exchange) -> str | None:

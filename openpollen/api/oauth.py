@@ -52,12 +52,14 @@ class OAuthApi:
         database: Database,
         issuer: str,
         settings: OAuth,
+        max_keys: int,
     ) -> None:
         self._authentication = authentication
         self._authenticator = authenticator
         self._database = database
         self._attempts = Attempts(database)
         self._settings = settings
+        self._max_keys = max_keys
         self.issuer = issuer.rstrip("/")
 
     async def metadata(self, exchange: Exchange) -> None:
@@ -92,7 +94,8 @@ class OAuthApi:
         match fields.get("grant_type"):
             case "authorization_code":
                 needed = _needed(fields, "code", "client_id", "redirect_uri", "code_verifier")
-                made = await self._database.write(lambda connection: codes.redeem(connection, *needed))
+                most = self._max_keys
+                made = await self._database.write(lambda connection: codes.redeem(connection, *needed, most=most))
             case "refresh_token" if self._settings.refresh_tokens:
                 token, client = _needed(fields, "refresh_token", "client_id")
                 made = await self._database.write(lambda connection: grants.refreshed(connection, token, client))
@@ -197,8 +200,8 @@ class OAuthApi:
 
     async def _poll(self, fields: dict[str, str]) -> Granted | Refused:
         (code,) = _needed(fields, "device_code")
-        client = fields.get("client_id", "")
-        return await self._database.write(lambda connection: devices.poll(connection, code, client))
+        client, most = fields.get("client_id", ""), self._max_keys
+        return await self._database.write(lambda connection: devices.poll(connection, code, client, most=most))
 
     async def _hand_out(self, exchange: Exchange, made: Granted | Refused) -> None:
         self._authentication.forget()  # a key was made, or ended because its code or token was copied

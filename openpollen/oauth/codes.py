@@ -48,8 +48,11 @@ def issue(connection: Connection, user_id: str, ask: Ask, agreed: Terms) -> str:
     return code
 
 
-def redeem(connection: Connection, code: str, client_id: str, redirect_uri: str, verifier: str) -> Granted | Refused:
-    """The key of a code. A refusal is an outcome, not an exception: what it used up must be stored."""
+def redeem(
+    connection: Connection, code: str, client_id: str, redirect_uri: str, verifier: str, *, most: int
+) -> Granted | Refused:
+    """The key of a code, unless its user has ``most`` keys already. A refusal is an outcome, not an exception: what it used
+    up must be stored."""
     now = int(time.time() * 1000)
     here = oauth_codes.c.hash == hash_key(code)
     # One statement takes the code, so of redemptions at once only one goes on.
@@ -69,7 +72,7 @@ def redeem(connection: Connection, code: str, client_id: str, redirect_uri: str,
             "invalid_grant",
             "The code has expired, or client_id, redirect_uri or code_verifier are not those it was made for.",
         )
-    made = mint(connection, row.user_id, json.decode(row.terms, type=Terms), "oauth", client_id=client_id)
+    made = mint(connection, row.user_id, json.decode(row.terms, type=Terms), "oauth", most=most, client_id=client_id)
     if isinstance(made, Granted):
         connection.execute(update(oauth_codes).where(here).values(key_id=made.key.id))
     return made

@@ -92,8 +92,9 @@ def decide(connection: Connection, user_code: str, user_id: str, agreed: Terms |
     return connection.execute(done).rowcount == 1
 
 
-def poll(connection: Connection, device_code: str, client_id: str) -> Granted | Refused:
-    """The key, once its user has agreed; else why not (yet). Too quick a device must wait five seconds more each time."""
+def poll(connection: Connection, device_code: str, client_id: str, *, most: int) -> Granted | Refused:
+    """The key, once its user has agreed and unless they have ``most`` keys already; else why not (yet). Too quick a device must
+    wait five seconds more each time."""
     now = int(time.time() * 1000)
     here = device_codes.c.hash == hash_key(device_code)
     row = connection.execute(select(device_codes).where(here)).one_or_none()
@@ -115,4 +116,5 @@ def poll(connection: Connection, device_code: str, client_id: str) -> Granted | 
     took = update(device_codes).where(here, device_codes.c.status == "approved").values(status="used")
     if connection.execute(took).rowcount != 1:
         return Refused("invalid_grant", "This device code was used before.")
-    return mint(connection, row.user_id, json.decode(row.terms, type=Terms), "device", client_id=row.client_id)
+    agreed = json.decode(row.terms, type=Terms)
+    return mint(connection, row.user_id, agreed, "device", most=most, client_id=row.client_id)

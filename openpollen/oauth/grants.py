@@ -18,7 +18,7 @@ from openpollen.accounts.keys import Key, create_key, family_of, get_key, grante
 from openpollen.accounts.permissions import CONSENT
 from openpollen.accounts.users import get_user
 from openpollen.accounts.wanted_keys import NewKey
-from openpollen.core.errors import NotFound
+from openpollen.core.errors import Conflict, NotFound
 from openpollen.core.ids import hash_key
 from openpollen.ledger.credit import remaining
 from openpollen.oauth.clients import note_use
@@ -87,9 +87,11 @@ def terms(ask: Ask, scopes: Sequence[str], models: Sequence[str] | None, budget:
     return Terms(ask.name, app_id, kept, wanted, budget, None, days, ask.markup, ask.words)
 
 
-def mint(connection: Connection, user_id: str, agreed: Terms, via: Via, *, client_id: str = "") -> Granted | Refused:
-    """Makes the key. With ``offline_access`` a refresh token comes along. Refused when the account was closed, or the app ended,
-    since the user agreed."""
+def mint(
+    connection: Connection, user_id: str, agreed: Terms, via: Via, *, most: int, client_id: str = ""
+) -> Granted | Refused:
+    """Makes the key. With ``offline_access`` a refresh token comes along. Refused when, since the user agreed, the account
+    was closed, the app ended, or the account came to have ``most`` keys."""
     if get_user(connection, user_id).banned_at is not None:
         return Refused("access_denied", "The account of this grant is closed.")
     if agreed.app_key_id is not None and not _app_stands(connection, agreed.app_key_id):
@@ -105,7 +107,12 @@ def mint(connection: Connection, user_id: str, agreed: Terms, via: Via, *, clien
         app_key_id=agreed.app_key_id,
         markup=agreed.markup,
     )
-    key, value = create_key(connection, user_id, wanted, actor=user_id)
+    try:
+        key, value = create_key(connection, user_id, wanted, actor=user_id, most=most)
+    except Conflict:
+        return Refused(
+            "access_denied", "The account has no room for another key. Its user can revoke some, then try again."
+        )
     refresh = _refresh(connection, key, client_id, agreed.words) if "offline_access" in agreed.words else ""
     return Granted(key, value, agreed.days * _DAY_S, _given(agreed.words, key), refresh)
 

@@ -29,7 +29,7 @@ from openpollen.oauth.grants import Terms
 from openpollen.oauth.request import MOST_DAYS, Ask
 from openpollen.settings import Settings
 from openpollen.storage.database import Connection
-from openpollen.web.pages import Pages, Viewer, sentence
+from openpollen.web.pages import Pages, SignedOut, Viewer, sentence
 
 #: Guesses of device codes: by one account, from one address, and by everybody together.
 GUESSES = Limit("device-guess", burst=10, seconds=60)
@@ -79,9 +79,11 @@ class ConsentPages:
 
     async def decide(self, exchange: Exchange) -> None:
         """POST /authorize."""
-        viewer = await self.pages.require(exchange)
+        viewer = await self.pages.viewer(exchange)
         fields = await self.pages.form_lists(exchange, viewer)
         link = fields.get("link", [""])[-1]
+        if viewer is None:
+            raise SignedOut(f"/authorize?{link}")
         ask = await self._read(request.parameters(link))
         if fields.get("decision", [""])[-1] != "allow":
             await self.pages.database.write(lambda c: grants.note_consent(c, viewer.user.id, ask, "denied"))
@@ -99,7 +101,7 @@ class ConsentPages:
             grants.note_consent(connection, viewer.user.id, ask, "allowed")
             if ask.flow == "code":
                 return {"code": codes.issue(connection, viewer.user.id, ask, agreed)}
-            made = grants.mint(connection, viewer.user.id, agreed, "redirect-auth")
+            made = grants.mint(connection, viewer.user.id, agreed, "redirect-auth", most=self._max_keys)
             if isinstance(made, Refused):
                 raise BadRequest(made.description)
             return {"api_key": made.value}
@@ -122,10 +124,12 @@ class ConsentPages:
 
     async def device_code(self, exchange: Exchange) -> None:
         """POST /device: from the code to the consent page, and from there to the decision."""
-        viewer = await self.pages.require(exchange)
+        viewer = await self.pages.viewer(exchange)
         fields = await self.pages.form_lists(exchange, viewer)
         given = fields.get("user_code", [""])[-1][:40]
         code = devices.typed(given)
+        if viewer is None:
+            raise SignedOut(f"/device?user_code={devices.shown(code)}")
         address = self._authentication.address(exchange)
         try:
             guess = await self._attempts.take((GUESSES, viewer.user.id), (GUESSES_FROM, address), (GUESSES_OF_ALL, ""))
@@ -232,7 +236,7 @@ class ConsentPages:
             "most_days": MOST_DAYS,
             "author_verified": ask.app is not None and ask.app.author.github is not None,
         }
-        origin = (ask.place.origin,) if ask.place is not None and not _has_number(ask) else ()
+        origin = (ask.place.origin,) if ask.place is not None and not _unnameable(ask) else ()
         await self.pages.show(exchange, "consent.html", viewer=viewer, status=status, form_action=origin, **context)
 
     def _agreed(self, ask: Ask, choice: Choice) -> Terms:
@@ -251,7 +255,7 @@ class ConsentPages:
         mark = "#" if ask.flow == "fragment" else "&" if "?" in place else "?"
         self._authentication.forget()
         to, headers = f"{place}{mark}{said}", {"referrer-policy": "no-referrer"}
-        if _has_number(ask):
+        if _unnameable(ask):
             await self.pages.show(exchange, "back.html", headers=headers, url=to, host=ask.place.host)
         else:
             await self.pages.redirect(exchange, to, headers=headers)
@@ -267,10 +271,10 @@ def routes(consent: ConsentPages) -> tuple[Route, ...]:
     )
 
 
-def _has_number(ask: Ask) -> bool:
-    """Whether the app is at an IPv6 address. A content security policy cannot name one, so that browsers refuse to be
-    led there by a form: such an app is gone to from a page."""
-    return ask.place is not None and ":" in ask.place.name
+def _unnameable(ask: Ask) -> bool:
+    """Whether a content security policy has no words for where the app is: an IPv6 address, or a name with ``_`` in it.
+    Browsers refuse to be led there by a form, so such an app is gone to from a page."""
+    return ask.place is not None and re.fullmatch(r"[a-z0-9.-]+", ask.place.name) is None
 
 
 def _with(choice: Choice, fault: Conflict) -> Choice:

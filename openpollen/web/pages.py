@@ -45,7 +45,12 @@ class Viewer(Struct, frozen=True):
 
 
 class SignedOut(Exception):
-    """A page that needs a signed-in person was asked for without one."""
+    """A page that needs a signed-in person was asked for without one. ``to`` is the page to come back to, where the request
+    does not tell it."""
+
+    def __init__(self, to: str = "") -> None:
+        super().__init__(to)
+        self.to = to
 
 
 class Pages:
@@ -176,10 +181,11 @@ class Pages:
         async def guarded(exchange: Exchange) -> None:
             try:
                 await handler(exchange)
-            except SignedOut:
+            except SignedOut as signed_out:
                 sent = exchange.method not in ("GET", "HEAD")
                 told = "You were signed out, so nothing was done. Sign in, then send it again." if sent else ""
-                await self.redirect(exchange, f"/login?next={quote(_here(exchange))}", flash=told)
+                to = local_path(signed_out.to) if signed_out.to else _here(exchange)
+                await self.redirect(exchange, f"/login?next={quote(to)}", flash=told)
             except GatewayError as error:
                 if exchange.started:
                     raise

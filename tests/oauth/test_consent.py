@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import urlencode
+import re
+from html import unescape
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import pytest
 
@@ -224,3 +226,53 @@ def test_a_decision_is_about_what_was_read(server: Gateway, user: Person, flow: 
     assert user.get("/me/connected").text.count("Honest") == 0
     again = user.post(target, [*filled(reply, {}), ("decision", "allow")])
     assert again.status == (303 if flow == "link" else 200)
+
+
+def test_a_decision_after_the_session_ended_comes_back_to_the_same_request(
+    server: Gateway, user: Person, app: App
+) -> None:
+    asked = app.asks_code(models="lab-chat", budget="0.5")
+    page = user.get(f"/authorize?{urlencode(asked)}")
+    # A page that was shown again after a fault stands at an address that tells nothing of the request.
+    page = user.post("/authorize", [*filled(page, {"budget": "much"}), ("decision", "allow")])
+    assert page.status == 422
+    late = user.post(
+        "/authorize",
+        [*filled(page, {"budget": "0.5"}), ("decision", "allow")],
+        cookie="",
+        referer=f"{server.url}/authorize",
+    )
+    door = urlsplit(late.headers["location"])
+    assert (late.status, door.path) == (303, "/login")
+    assert "nothing was done" in unquote(late.headers["set-cookie"])
+    again = urlsplit(dict(parse_qsl(door.query))["next"])
+    assert (again.path, dict(parse_qsl(again.query))) == ("/authorize", asked)
+    assert user.get(again.geturl()).status == 200
+    assert "Garden notes" not in user.get("/me/connected").text
+
+
+def test_a_device_s_code_outlives_the_session_that_was_to_decide(server: Gateway, user: Person) -> None:
+    begun = endpoint(server, "/api/device/code", {"client_id": "tv"}).json
+    page = user.post("/device", filled(user.get("/device"), {"user_code": begun["user_code"]}))
+    late = user.post("/device", [*filled(page, {}), ("decision", "allow")], cookie="", referer=f"{server.url}/device")
+    again = dict(parse_qsl(urlsplit(late.headers["location"]).query))["next"]
+    assert again == f"/device?user_code={begun['user_code']}"
+    assert f'value="{begun["user_code"]}"' in user.get(again).text
+    polled = endpoint(server, "/api/device/token", {"device_code": begun["device_code"]})
+    assert polled.json["error"] == "authorization_pending"
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_an_app_whose_host_a_policy_cannot_name_gets_its_answer(server: Gateway, user: Person, decision: str) -> None:
+    """Of a name with ``_`` in it browsers take no ``form-action``: a page leads there in place of the form."""
+    home = "http://my_app.lan/cb"
+    app = author_of(server).app("Homelab", redirectUris=[home])
+    asked = urlencode({"redirect_url": home, "app_key": app.key, "state": "s1"})
+    page = user.get(f"/authorize?{asked}")
+    assert "form-action 'self';" in page.headers["content-security-policy"]
+    answer = user.post("/authorize", [*filled(page, {}), ("decision", decision)])
+    assert answer.status == 200
+    onward = re.search(r'<a class="button" href="([^"]+)"', answer.text)
+    assert onward
+    place, _, told = unescape(onward[1]).partition("#")
+    assert (place, dict(parse_qsl(told))["state"]) == (home, "s1")

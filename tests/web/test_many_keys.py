@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -111,6 +112,25 @@ def test_consent_makes_no_key_that_there_is_no_room_for(server: Gateway) -> None
     assert (page.status, "Nothing was allowed" in page.text) == (409, True)
     polled = endpoint(server, "/api/device/token", {"device_code": begun["device_code"]})
     assert polled.json["error"] == "authorization_pending"
+
+
+def test_codes_that_were_given_out_together_make_no_more_keys_than_there_is_room_for(server: Gateway) -> None:
+    author = author_of(server)
+    app = author_of(server).app("Garden", appUrl="https://garden.example", redirectUris=["https://garden.example/back"])
+    for number in range(MOST - 2):
+        assert make(author.account, f"key number {number}").status == 200
+    person = owner_of(author)
+    codes = [person.back(app.asks_code())["code"] for _ in range(4)]
+    begun = endpoint(server, "/api/device/code", {"scope": "generate"}).json
+    page = person.post("/device", filled(person.get(f"/device?user_code={begun['user_code']}"), {}))
+    assert person.post("/device", [*filled(page, {}), ("decision", "allow")]).status == 200
+    with ThreadPoolExecutor(len(codes)) as at_once:
+        made = list(at_once.map(app.token, codes))
+    assert sorted(answer.status for answer in made) == [200, 400, 400, 400]
+    polled = endpoint(server, "/api/device/token", {"device_code": begun["device_code"]})
+    for answer in (polled, *(answer for answer in made if answer.status == 400)):
+        assert answer.json["error"] == "access_denied"
+        assert "no room for another key" in answer.json["error_description"]
 
 
 def test_expired_keys_make_room(server: Gateway) -> None:

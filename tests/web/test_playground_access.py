@@ -74,8 +74,6 @@ def test_a_page_spends_as_the_account_and_its_calls_are_told_apart(browser: Brow
         ("POST", "/upload", {"data": "UG9sbGVu", "contentType": "text/plain"}),
         ("POST", "/v1/images/generations", {"model": "lab-image", "prompt": "a bee"}),
         ("POST", "/v1/audio/speech", {"model": "lab-speech", "input": "Hello"}),
-        ("GET", "/api/account/balance", None),
-        ("GET", "/api/account/usage", None),
     ],
 )
 def test_what_a_page_needs_is_open_to_it_and_shut_without_the_token(
@@ -85,6 +83,30 @@ def test_what_a_page_needs_is_open_to_it_and_shut_without_the_token(
     refused = browser.ask(method, path, body, x_csrf_token=None)
     assert refused.status == (200 if path == "/v1/models" else 401)  # models are for everybody
     assert browser.ask(method, path, body, x_csrf_token="0" * 32).status == 401
+
+
+READS = (
+    "/api/account/profile",
+    "/api/account/balance",
+    "/api/account/usage",
+    "/api/account/usage/daily",
+    "/api/account/key/usage",
+    "/account/balance",
+)
+
+
+@pytest.mark.parametrize("path", READS)
+def test_reading_the_account_needs_the_session_alone(browser: Browser, path: str) -> None:
+    for way in ({}, {"x_csrf_token": None}, {"x_csrf_token": None, "sec_fetch_site": "none"}):
+        assert browser.ask("GET", path, **way).status == 200
+    assert browser.ask("GET", path, x_csrf_token=None, cookie=None).status == 401
+    assert browser.ask("GET", path, x_csrf_token=None, authorization="Bearer sk_wrong").status == 401
+    for other in (
+        {"origin": "https://evil.example"},
+        {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-site"},
+    ):
+        assert browser.ask("GET", path, x_csrf_token=None, **other).status == 401
 
 
 ATTACKS: dict[str, dict[str, str | None]] = {
