@@ -1,5 +1,5 @@
-"""Steps that wait for a browser to come back: the challenge of a passkey, a sign-in at a provider. Each is taken up once,
-by whoever holds its random token; the store keeps a hash of that."""
+"""Steps that wait for a browser to come back: the challenge of a passkey, a sign-in at a provider, a mailed link. Each is
+taken up once, by whoever holds its random token; the store keeps a hash of that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from openpollen.core.ids import hash_key
 from openpollen.storage.database import Connection
 from openpollen.storage.schema import flows
 
-Kind = Literal["passkey", "provider", "newcomer"]
+Kind = Literal["passkey", "provider", "newcomer", "reset"]
 
 SECONDS = 600
 _MOST = 20_000

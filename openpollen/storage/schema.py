@@ -177,7 +177,9 @@ flows = Table(
     Column("kind", Text, nullable=False),
     Column("data", Text, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
-    info=_doc("Steps that wait for a browser to come back, once: passkey challenges, sign-ins at a provider."),
+    info=_doc(
+        "Steps that wait for a browser to come back, once: passkey challenges, sign-ins at a provider, a forgotten password."
+    ),
 )
 
 invites = Table(

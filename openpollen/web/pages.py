@@ -25,7 +25,7 @@ _NOTE_EVERY_S = 300.0
 _NOTED = 10_000
 #: Where apps lead people in a window of theirs, which they must be able to tell from a closed one: consent, and what may
 #: come before it.
-_IN_WINDOWS = frozenset({"authorize", "login", "signup"})
+_IN_WINDOWS = frozenset({"authorize", "login", "signup", "reset"})
 
 
 class Viewer(Struct, frozen=True):

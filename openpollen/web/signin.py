@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
-from openpollen.accounts import audit, identities, login, passwords, sessions
+from openpollen.accounts import audit, flows, identities, login, passwords, sessions
 from openpollen.accounts.login import Redeemed
 from openpollen.accounts.users import User, user_to_sign_in
 from openpollen.api.exchange import Exchange
@@ -120,20 +121,25 @@ class SigninPages:
         await self._pages.form(exchange, None)
         token = exchange.args["token"]
 
-        def redeem(connection: Connection) -> tuple[Redeemed, bool]:
-            redeemed = login.redeem_link(connection, token)
-            return redeemed, identities.ways_in(connection, redeemed.user.id) == 0
+        step = self._pages.flow_value(exchange)
 
-        redeemed, shut_out = await self._database.write(redeem)
-        welcome = shut_out or redeemed.purpose == "reset"
-        via = "reset" if redeemed.purpose == "reset" else "link"
-        await self._desk.enter(exchange, redeemed.user.id, via, "/welcome" if welcome else "/me")
+        def redeem(connection: Connection) -> tuple[Redeemed, bool, dict[str, Any] | None]:
+            redeemed = login.redeem_link(connection, token)
+            shut_out = identities.ways_in(connection, redeemed.user.id) == 0
+            return redeemed, shut_out, flows.take(connection, "reset", step)
+
+        redeemed, shut_out, way = await self._database.write(redeem)
+        to = local_path(way["to"] if way else "")
+        if shut_out or redeemed.purpose == "reset":
+            to = f"/welcome?next={quote(to)}" if way else "/welcome"
+        await self._desk.enter(exchange, redeemed.user.id, "reset" if redeemed.purpose == "reset" else "link", to)
 
     async def welcome(self, exchange: Exchange) -> None:
         """GET /welcome: a first password, or another after a reset."""
         viewer = await self._pages.require(exchange)
+        to = local_path(exchange.query.get("next", ""))
         if await self._may_set(viewer.session, viewer.user.id):
-            await self._pages.show(exchange, "welcome.html", viewer=viewer, faults={})
+            await self._pages.show(exchange, "welcome.html", viewer=viewer, faults={}, next=to)
         else:
             await self._pages.redirect(exchange, "/me/account#password")
 
@@ -144,10 +150,11 @@ class SigninPages:
         if not await self._may_set(viewer.session, viewer.user.id):
             await self._desk.again(exchange)
             return
-        password = form.get("password", "")
+        password, to = form.get("password", ""), local_path(form.get("next", ""))
         fault = passwords.fault_of(password, viewer.user.name, viewer.user.email or "")
         if fault:
-            await self._pages.show(exchange, "welcome.html", viewer=viewer, status=400, faults={"password": fault})
+            faults = {"password": fault}
+            await self._pages.show(exchange, "welcome.html", viewer=viewer, status=400, faults=faults, next=to)
             return
         hashed = await self._desk.hasher.hash(password)
 
@@ -157,7 +164,7 @@ class SigninPages:
 
         await self._database.write(write)
         cookie = await self._desk.start(exchange, viewer.user.id, "password")
-        await self._pages.redirect(exchange, "/me", flash="Your password is set.", cookie=cookie)
+        await self._pages.redirect(exchange, to, flash="Your password is set.", cookie=cookie)
 
     async def _may_set(self, session: str, user_id: str) -> bool:
         """Whether a password may be set without the old one: just after a link, or where there is none yet."""
@@ -174,7 +181,7 @@ class SigninPages:
 
     async def reset(self, exchange: Exchange) -> None:
         """GET /reset."""
-        await self._show_reset(exchange, {}, {})
+        await self._show_reset(exchange, {"next": exchange.query.get("next", "")}, {})
 
     async def mail_reset(self, exchange: Exchange) -> None:
         """POST /reset: the same answer whoever exists, in the same time; the mail goes out while nobody waits."""
@@ -201,7 +208,15 @@ class SigninPages:
             if made is not None and made[0].email is not None:
                 user, token = made
                 self._desk.mailer.send_reset(made[0].email, user.name, login.link_url(self._pages.url, token))
+            await self._keep_way(exchange, local_path(form.get("next", "")))
         await self._show_reset(exchange, form, {}, sent=True)
+
+    async def _keep_way(self, exchange: Exchange, to: str) -> None:
+        """Keeps where this browser was going until its link is opened. In the browser, not in the mail: whoever asks for
+        somebody else's link chooses no page for them, and only this browser can finish what an app began in it."""
+        if to != local_path(""):
+            step = await self._database.write(lambda connection: flows.begin(connection, "reset", {"to": to}))
+            exchange.common.append((b"set-cookie", self._pages.flow_cookie(step).encode()))
 
     async def _show_reset(
         self,
@@ -213,6 +228,7 @@ class SigninPages:
         status: int = 200,
         fault: RateLimited | None = None,
     ) -> None:
+        to = local_path(values.get("next", ""))
         await self._pages.show(
             exchange,
             "reset.html",
@@ -221,6 +237,8 @@ class SigninPages:
             values=values,
             faults=faults,
             sent=sent,
+            next=to,
+            next_quoted=quote(to),
             mail=self._desk.mailer.available,
         )
 

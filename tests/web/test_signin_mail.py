@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import pytest
 
@@ -89,6 +92,29 @@ def test_a_forgotten_password_is_set_anew_by_mail_and_other_browsers_are_signed_
     assert not before.signed_in
     assert Visitor(server).sign_in("dora").status == 401
     assert Visitor(server).sign_in("dora@example.org", "nine other brave words").status == 303
+
+
+def test_who_forgot_the_password_on_the_way_to_an_app_comes_to_it(server: Gateway, post: Postbox) -> None:
+    member(server, post, "hana")
+    to = "/authorize?redirect_url=https%3A%2F%2Fapp.example%2F&state=s%26t"
+    somebody, elsewhere = Visitor(server), Visitor(server)
+    door = somebody.get(f"/login?next={quote(to)}").text
+    form = somebody.get(unescape(re.findall(r'href="(/reset[^"]*)"', door)[0])).text
+    (kept,) = re.findall(r'name="next" value="([^"]*)"', form)
+    fault = somebody.post("/reset", {"name": "", "next": unescape(kept)})
+    assert (fault.status, f'value="{kept}"' in fault.text) == (400, True)
+    somebody.post("/reset", {"name": "hana", "next": unescape(kept)})
+    letter = post.link_for("hana@example.org", 2)
+    assert "authorize" not in letter
+    page = somebody.get(somebody.post(letter).headers["location"]).text
+    (kept,) = re.findall(r'name="next" value="([^"]*)"', page)
+    weak = somebody.post("/welcome", {"password": "hana", "next": unescape(kept)})
+    assert (weak.status, f'value="{kept}"' in weak.text) == (400, True)
+    done = somebody.post("/welcome", {"password": "nine other brave words", "next": unescape(kept)})
+    assert done.headers["location"] == to
+    # In another browser nothing of it is known: whoever asks for a link does not choose where its owner is led.
+    elsewhere.post("/reset", {"name": "hana", "next": to})
+    assert Visitor(server).post(post.link_for("hana@example.org", 3)).headers["location"] == "/welcome"
 
 
 def test_no_mail_goes_to_an_address_that_was_not_confirmed(server: Gateway, post: Postbox) -> None:
