@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from sqlalchemy import delete, insert, select, update
 
-from openpollen.accounts.limiter import address_secret
+from openpollen.accounts.server_secrets import make_secret
 from openpollen.core.errors import RateLimited
 from openpollen.storage.database import Connection, Database
 from openpollen.storage.schema import attempts
@@ -44,7 +44,7 @@ class Attempts:
     async def take(self, *wanted: tuple[Limit, str]) -> Attempt:
         """Counts one try against each of the limits, for whom it names. Raises RateLimited, and then counts none."""
         if not self._secret:
-            self._secret = await self._database.write(address_secret)
+            self._secret = await self._database.write(lambda connection: make_secret(connection, "addresses"))
         taken = tuple((self._bucket(limit, who), limit) for limit, who in wanted)
         await self._database.write(lambda connection: _take(connection, taken, int(time.time() * 1000)))
         return Attempt(taken)

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
 import time
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Row, delete, insert, select, text, update
+from sqlalchemy import Row, delete, insert, select, update
 
+from openpollen.accounts.server_secrets import make_secret
 from openpollen.core.errors import PaymentRequired, RateLimited
 from openpollen.core.money import NANO, format_pollen
 from openpollen.storage.database import Connection, Database
 from openpollen.storage.schema import limits
-from openpollen.storage.schema import secrets as stored_secrets
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -66,7 +65,7 @@ class Limiter:
                 details={"required": format_pollen(amount), "available": most},
             )
         if not self._secret:
-            self._secret = await self._database.write(address_secret)
+            self._secret = await self._database.write(lambda connection: make_secret(connection, "addresses"))
         hashed = hmac.new(self._secret, address.encode(), hashlib.sha256).hexdigest()[:32]
         ticket = Ticket(key_id, hashed, request_id)
         await self._database.write(lambda connection: self._begin(connection, ticket, amount, int(time.time() * 1000)))
@@ -135,11 +134,3 @@ def _store(connection: Connection, row: Row[Any] | None, ticket: Ticket, **value
     else:
         here = (limits.c.key_id == ticket.key_id, limits.c.address == ticket.address)
         connection.execute(update(limits).where(*here).values(**values))
-
-
-def address_secret(connection: Connection) -> bytes:
-    """What client addresses are hashed with, made once."""
-    made = text("INSERT INTO secrets (name, value) VALUES ('addresses', :value) ON CONFLICT (name) DO NOTHING")
-    connection.execute(made, {"value": secrets.token_hex(32)})
-    value = connection.execute(select(stored_secrets.c.value).where(stored_secrets.c.name == "addresses")).scalar_one()
-    return bytes.fromhex(value)

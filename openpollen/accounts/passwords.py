@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, insert, select
 
-from openpollen.accounts import audit
+from openpollen.accounts import audit, known_browsers
 from openpollen.core.errors import ServiceUnavailable
 from openpollen.core.ids import random_text
 from openpollen.storage.database import Connection
@@ -98,9 +98,10 @@ def has_password(connection: Connection, user_id: str) -> bool:
 
 
 def set_password(connection: Connection, user_id: str, hashed: str, *, actor: str | None = None) -> None:
-    """Gives an account a password in place of an older one. Links that wait for it die; sessions are the caller's to
-    end."""
+    """Gives an account a password in place of an older one. Links that wait for it die, and no browser is known any more;
+    sessions are the caller's to end."""
     _store(connection, user_id, hashed)
+    known_browsers.forget(connection, user_id)
     waiting = (login_links.c.user_id == user_id, login_links.c.used_at.is_(None), login_links.c.purpose != "verify")
     connection.execute(delete(login_links).where(*waiting))
     audit.note(connection, actor or user_id, "password.set", user_id)

@@ -65,7 +65,9 @@ def create_user(
     if taken is not None:
         raise Conflict(f"A user named {taken!r} exists already. Choose another name.", reason="name_taken")
     user = User(new_id("usr"), name, email, github, image, tier, role, int(time.time() * 1000))
-    connection.execute(insert(users).values(structs.asdict(user) | {"likeness": likeness(name)}))
+    connection.execute(
+        insert(users).values(structs.asdict(user) | {"likeness": likeness(name), "browsers_since": user.created_at})
+    )
     audit.note(connection, actor, "user.create", user.id, name=name, tier=tier, role=role)
     return user
 
@@ -155,7 +157,8 @@ def set_banned(connection: Connection, user_id: str, banned: bool, *, actor: str
     if banned == (user.banned_at is not None):
         return user
     at = int(time.time() * 1000) if banned else None
-    connection.execute(update(users).where(users.c.id == user_id).values(banned_at=at))
+    values = {"banned_at": at, "browsers_since": at} if banned else {"banned_at": None}
+    connection.execute(update(users).where(users.c.id == user_id).values(values))
     bump_keys(connection)
     audit.note(connection, actor, "user.ban" if banned else "user.unban", user_id, **({"why": why} if why else {}))
     return get_user(connection, user_id)

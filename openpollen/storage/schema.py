@@ -74,9 +74,10 @@ users = Table(
     Column("email_verified_at", BigInteger),
     Column("time_zone", Text),
     Column("likeness", Text, nullable=False, unique=True),
+    Column("browsers_since", BigInteger, nullable=False),
     info=_doc(
         "People. Sign-in identities stand apart; an email address identifies nobody. `likeness` is the name as people "
-        "tell names apart: nobody has one that looks like another's."
+        "tell names apart: nobody has one that looks like another's. Browsers marked before `browsers_since` are strangers."
     ),
 )
 

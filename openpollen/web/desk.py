@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from openpollen.accounts import flows, passwords, sessions
+from openpollen.accounts import flows, known_browsers, passwords, sessions
 from openpollen.accounts.attempts import Attempt, Attempts, Limit, forget_worked_off
 from openpollen.accounts.github import GithubProvider
 from openpollen.accounts.invites import NewAccount, Signup
@@ -25,10 +25,12 @@ from openpollen.storage.database import Connection
 from openpollen.web.pages import Pages, Viewer
 
 #: Guesses of one account's password from one address, of it from anywhere, and of any from one address. Who guesses from
-#: one place cannot lock the owner out, who is at another.
+#: one place cannot lock the owner out, who is at another; who guesses from many cannot either, in a browser of theirs.
 GUESSES = Limit("password", burst=10, seconds=60)
 GUESSES_ANYWHERE = Limit("password-anywhere", burst=100, seconds=15)
 GUESSES_FROM = Limit("password-from", burst=30, seconds=10)
+#: Guesses in a browser in which the account has signed in before, which counts in none of these.
+GUESSES_KNOWN = Limit("password-known", burst=10, seconds=60)
 SIGNUPS_FROM = Limit("signup-from", burst=20, seconds=180)
 #: Mails to one person, and those that one address asks for.
 MAILS = Limit("mail", burst=3, seconds=600)
@@ -64,16 +66,24 @@ class Desk(Struct, frozen=True):
         await self.pages.redirect(exchange, to, flash=flash, cookie=cookie, headers=headers)
 
     async def start(self, exchange: Exchange, user_id: str, via: str) -> str:
-        """Starts a session in place of the browser's older one; returns the cookie line."""
+        """Starts a session in place of the browser's older one; returns the cookie line. From now on the account knows this
+        browser."""
         browser = sessions.browser_name(exchange.headers.get("user-agent", ""))
-        before = self.pages.session_value(exchange)
-        value = await self.pages.database.write(
-            lambda connection: sessions.start_session(connection, user_id, browser=browser, via=via, instead_of=before)
-        )
+        before, marks = self.pages.session_value(exchange), self.pages.known_value(exchange)
+
+        def begin(connection: Connection) -> tuple[str, str]:
+            value = sessions.start_session(connection, user_id, browser=browser, via=via, instead_of=before)
+            return value, known_browsers.remember(connection, user_id, marks)
+
+        value, marks = await self.pages.database.write(begin)
+        exchange.common.append((b"set-cookie", self.pages.known_cookie(marks).encode()))
         return self.pages.session_cookie(value)
 
     async def guess(self, exchange: Exchange, name: str) -> Attempt:
         """Counts one guess of a password. Raises RateLimited."""
+        marks = self.pages.known_value(exchange)
+        if marks and (browser := await self.pages.database.read(lambda c: known_browsers.known(c, marks, name))):
+            return await self.attempts.take((GUESSES_KNOWN, browser))
         place = self.address(exchange)
         return await self.attempts.take((GUESSES, f"{name}\0{place}"), (GUESSES_ANYWHERE, name), (GUESSES_FROM, place))
 

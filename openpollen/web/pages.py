@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from msgspec import Struct
 
-from openpollen.accounts import sessions
+from openpollen.accounts import known_browsers, sessions
 from openpollen.accounts.users import User
 from openpollen.api.exchange import Exchange
 from openpollen.api.route import Handler, Route
@@ -62,6 +62,7 @@ class Pages:
         self.secure = urlsplit(url).scheme == "https"
         self._cookie = sessions.cookie_name(self.url)
         self._flow = f"{self._cookie}-flow"
+        self._known = f"{self._cookie}-known"
         self._noted: dict[str, float] = {}
 
     # -- who ----------------------------------------------------------------------------------------------------------
@@ -116,6 +117,15 @@ class Pages:
     def flow_value(self, exchange: Exchange) -> str:
         """What ``flow_cookie`` left in the browser."""
         return exchange.cookie(self._flow)
+
+    def known_cookie(self, value: str) -> str:
+        """The header value by which accounts know this browser again."""
+        lives = known_browsers.LIVES_SECONDS
+        return f"{self._known}={value}; Path=/; Max-Age={lives}; HttpOnly; SameSite=Lax{self._secured}"
+
+    def known_value(self, exchange: Exchange) -> str:
+        """What ``known_cookie`` left in the browser."""
+        return exchange.cookie(self._known)
 
     @property
     def _secured(self) -> str:

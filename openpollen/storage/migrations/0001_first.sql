@@ -247,6 +247,7 @@ CREATE TABLE users (
   email_verified_at BIGINT,
   time_zone TEXT,
   likeness TEXT NOT NULL,
+  browsers_since BIGINT NOT NULL,
   PRIMARY KEY (id),
   UNIQUE (name),
   UNIQUE (likeness)
