@@ -23,9 +23,6 @@ _MAX_FIELDS = 2_000
 _FLASH = "openpollen_flash"
 _NOTE_EVERY_S = 300.0
 _NOTED = 10_000
-#: Where apps lead people in a window of theirs, which they must be able to tell from a closed one: consent, and what may
-#: come before it.
-_IN_WINDOWS = frozenset({"authorize", "login", "signup", "reset"})
 
 
 class Viewer(Struct, frozen=True):
@@ -169,7 +166,7 @@ class Pages:
         """Answers with a template. ``form_action`` names further origins that a form of the page may lead to."""
         flash = unquote(exchange.cookie(_FLASH))
         shared = {"viewer": viewer, "csrf": viewer.csrf if viewer else "", "path": exchange.path, "flash": flash}
-        sent = page_headers(form_action) | _opener_policy(exchange) | (headers or {})
+        sent = page_headers(form_action) | _opener_policy(exchange.path, context.get("next", "")) | (headers or {})
         if flash:
             sent["set-cookie"] = f"{_FLASH}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{self._secured}"
         await exchange.answer(status, render(template, **shared, **context), TYPE, sent)
@@ -182,7 +179,7 @@ class Pages:
         if flash:
             cookies.append(f"{_FLASH}={quote(flash)}; Path=/; Max-Age=60; HttpOnly; SameSite=Lax{self._secured}")
         exchange.common.extend((b"set-cookie", line.encode("latin-1")) for line in cookies)
-        sent = page_headers() | _opener_policy(exchange) | {"location": to} | (headers or {})
+        sent = page_headers() | _opener_policy(exchange.path, to) | {"location": to} | (headers or {})
         await exchange.answer(303, b"", "text/plain", sent)
 
     def page(self, handler: Handler) -> Handler:
@@ -252,10 +249,14 @@ def page_headers(form_action: Sequence[str] = ()) -> dict[str, str]:
     }
 
 
-def _opener_policy(exchange: Exchange) -> dict[str, str]:
-    """Cuts a page off from whoever opened it, but for the pages of consent."""
-    opened = exchange.path.split("/")[1] in _IN_WINDOWS
-    return {"cross-origin-opener-policy": "unsafe-none" if opened else "same-origin-allow-popups"}
+def _opener_policy(path: str, onward: str) -> dict[str, str]:
+    """Cuts a page off from whoever opened it, but for consent and what leads ``onward`` to it.
+
+    Apps open consent in a window and watch it: with any other policy the window looks closed to them at once, and their
+    own page in it has no opener to hand the answer to. Once cut off it stays so, hence the sign-in on the way there. Any
+    other way to sign in would tell an opener by its window whether somebody is signed in."""
+    opened = path == "/authorize" or path.startswith("/login/with/") or onward.startswith("/authorize?")
+    return {"cross-origin-opener-policy": "unsafe-none" if opened else "same-origin"}
 
 
 def same_origin(exchange: Exchange) -> None:

@@ -148,6 +148,7 @@ class SignupPages:
     ) -> None:
         if newcomer is not None:
             values = {"email": newcomer.email or "", **values}
+        to = local_path(values.get("next", ""))
         await self._pages.show(
             exchange,
             "signup.html",
@@ -156,7 +157,8 @@ class SignupPages:
             values=values,
             faults=faults,
             newcomer=newcomer,
-            next_quoted=quote(local_path(values.get("next", ""))),
+            next=to,
+            next_quoted=quote(to),
             back_quoted=quote(
                 f"/signup?{urlencode({name: values[name] for name in ('invite', 'next') if values.get(name)})}"
             ),

@@ -23,6 +23,7 @@ from tests.gateway import Account, Gateway
 from tests.labserver import lab_server
 from tests.web.browser import Watched, violations, watched
 from tests.web.house import SETTINGS, sign_in
+from tests.web.visitor import PASSWORD, Visitor
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "byop"
 
@@ -268,6 +269,53 @@ def test_a_closed_window_is_told_and_the_button_works_again(visit: Visit, site: 
     opened.value.close()
     expect(page.get_by_role("alert")).to_have_text("The window was closed before you decided.")
     visit.connect()
+
+
+@pytest.mark.parametrize("door", ["Sign in", "Make an account"])
+def test_a_window_stays_in_sight_while_its_user_signs_in(browser: Browser, site: Site, door: str) -> None:
+    """A policy that cuts windows off would make it look closed, and the app would give up."""
+    name = f"visitor {door.lower()}"
+    if door == "Sign in":
+        assert Visitor(site.gateway).sign_up(name).status == 303
+    with watched(browser, site.gateway.url, hosts=["127.0.0.1"]) as watch:
+        watch.expected.add("401")
+        watch.context.add_init_script("const before = open; open = (...given) => window.child = before(...given);")
+        page = watch.page()
+        page.goto(site.page("popup.html"))
+        with page.expect_popup() as opened:
+            page.get_by_role("button", name="Connect with OpenPollen").click()
+        window = opened.value
+
+        def seen(heading: str) -> None:
+            expect(window.get_by_role("heading", level=1)).to_contain_text(heading)
+            assert page.evaluate("child.closed") is False
+
+        seen("Sign in")
+        window.get_by_role("link", name="Forgot your password?").click()
+        seen("Forgotten password")
+        window.get_by_role("link", name="Back to sign-in").click()
+        if door == "Sign in":
+            window.get_by_label("User name or email address").fill(name)
+            window.get_by_label("Password").fill("not the password")
+            window.get_by_role("button", name="Sign in").click()
+            expect(window.get_by_text("The name or the password is wrong")).to_be_visible()
+        else:
+            window.get_by_role("link", name="Make an account").click()
+            seen("Make an account")
+            window.get_by_label("User name").fill(name)
+        window.get_by_label("Password").fill(PASSWORD)
+        window.get_by_label("Password").press("Enter")
+        seen("Haiku")
+        window.get_by_role("button", name="Allow").click()
+        expect(page.get_by_role("button", name="Disconnect")).to_be_visible()
+        assert window.is_closed()
+
+
+def test_no_other_page_can_be_watched_by_who_opened_it(visit: Visit, site: Site) -> None:
+    signed_in, stranger = visit.watch.context.request, site.gateway.request
+    for path in ("/me", "/login", "/login?next=/me", "/signup", "/reset", "/device"):
+        for answer in (signed_in.get(path, max_redirects=0), stranger("GET", path)):
+            assert answer.headers["cross-origin-opener-policy"] == "same-origin", path
 
 
 def test_a_window_that_was_cut_off_still_brings_its_answer(visit: Visit, site: Site) -> None:
