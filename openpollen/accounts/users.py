@@ -59,6 +59,8 @@ def create_user(
         raise BadRequest(f"A user name has 1 to {_NAME_LENGTH} printable characters.", reason="name")
     if fault := name_fault(name):
         raise BadRequest(f"A user name {fault}.", reason="name")
+    if "@" in name:  # also one that only looks otherwise as it was typed: nobody's name is somebody's address
+        raise BadRequest("A user name has no @; an address goes into its own field.", reason="name")
     if email is not None:
         check_email(email)
     taken = connection.execute(select(users.c.name).where(_named(name))).scalar()

@@ -71,6 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
                     return {
                         "detail": {"status": "bad_prompt", "message": "No.", "data": {"prompt_suggestion": "Jazz."}}
                     }
+                if "a page" in json.dumps(asked):
+                    return b"<html><body>Please sign in.</body></html>"
                 if "damaged" in json.dumps(asked):
                     return b"RIFF\x00\x00\x00\x00WAVEfmt that ends here"
                 name, rate, *_ = query["output_format"][0].split("_")
@@ -167,6 +169,14 @@ def test_sound_is_what_was_asked_for_whatever_the_host_makes(
 
 def test_sound_that_cannot_be_turned_into_what_was_asked_for_is_free(caller: Account) -> None:
     wanted = {"model": "elevenlabs", "input": "damaged", "response_format": "flac"}
+    reply = caller.post("/v1/audio/speech", wanted)
+    assert (reply.status, reply.error["reason"]) == (502, "upstream_invalid_answer")
+    assert caller.balance == PACK * NANO
+
+
+@pytest.mark.parametrize("audio_format", ["mp3", "pcm"])
+def test_a_page_in_place_of_speech_is_free_and_no_sound(caller: Account, audio_format: str) -> None:
+    wanted = {"model": "elevenlabs", "input": "a page", "response_format": audio_format}
     reply = caller.post("/v1/audio/speech", wanted)
     assert (reply.status, reply.error["reason"]) == (502, "upstream_invalid_answer")
     assert caller.balance == PACK * NANO

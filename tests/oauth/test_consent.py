@@ -44,6 +44,14 @@ def test_what_was_not_asked_for_has_the_defaults(server: Gateway, user: Person, 
     assert 29.9 * 86_400 < info["expiresIn"] <= 30 * 86_400
 
 
+def test_a_model_that_was_unticked_is_not_allowed_whatever_else_was_left_alone(
+    server: Gateway, user: Person, app: App
+) -> None:
+    back = user.back(app.asks(models="lab-chat,lab-image"), model=["lab-image"])
+    info = server.request("GET", "/api/account/key", headers={"authorization": f"Bearer {back['api_key']}"}).json
+    assert info["permissions"]["models"] == ["lab-image"]
+
+
 def test_the_user_narrows_scopes_and_models_and_sets_the_rest(server: Gateway, user: Person, app: App) -> None:
     asked = app.asks(models="lab-chat,lab-image", scope="profile balance", budget="1")
     back = user.back(
