@@ -49,6 +49,12 @@ def changed(tables: Table, name: str, fields: Mapping[str, Any]) -> Table:
     return {**tables, "models": [model for model in models if model.keys() != {"name"}]}
 
 
+def routes_of(tables: Table, name: str) -> list[Table]:
+    """The routes that the tables give to a model."""
+    found = next((model for model in _models(tables) if model["name"] == name), Table())
+    return cast("list[Table]", found.get("routes", []))
+
+
 def hosted(tables: Table, provider: str, row: Mapping[str, Any]) -> Table:
     """The tables with a provider. Raises Conflict when they have another of that name."""
     providers = cast(Table, tables.get("providers", {}))

@@ -183,7 +183,9 @@ def _with_model(tables: Table, name: str, fields: Mapping[str, Any], options: Ma
         row = {"wire": "openai_compatible", "base_url": options["base_url"]}
         tables = changes.hosted(tables, provider or name, row | ({"key": options["key"]} if options["key"] else {}))
     if provider:
-        fields = {**fields, "routes": [{"provider": provider, "model": upstream or name}]}
+        route = {"provider": provider, "model": upstream or name}
+        own = changes.routes_of(tables, name)
+        fields = {**fields, "routes": [route, *(one for one in own if one != route)]}
     return changes.changed(tables, name, fields)
 
 

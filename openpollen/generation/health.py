@@ -116,7 +116,8 @@ class Health:
         circuit.calls += 1
         circuit.row += 1
         circuit.faults += (1 - circuit.faults) * _WEIGHT
-        if self._failures and circuit.row >= self._failures:
+        # Calls that were on their way when the route began to rest tell nothing new: only a probe that fails doubles.
+        if self._failures and circuit.row >= self._failures and circuit.state(self._clock()) != "open":
             circuit.pause = min(self._longest, circuit.pause * 2 or self._pause)
             circuit.open_until = self._clock() + max(circuit.pause, min(retry_after or 0, self._longest))
         trouble = self._troubles.setdefault(route.provider, Trouble())

@@ -113,6 +113,18 @@ def test_a_price_that_is_not_stated_anew_stays(run: Polli) -> None:
     )
 
 
+def test_a_new_route_is_tried_before_those_that_were_there(run: Polli) -> None:
+    answer(run(*ADD))
+    answer(run("catalog", "override", "lab-chat", "--provider", "deepseek", "--model", "deepseek-chat"))
+    (row,) = answer(run("catalog", "diff"))["changes"]
+    assert row["fields"]["routes"] == [None, ["deepseek: deepseek-chat", "lab: up"]]
+    key = ("--key", "sk-plain", "--base-url", "http://127.0.0.1:9/v1")
+    assert (
+        "env:NAME"
+        in json.loads(run("catalog", "override", "lab-chat", "--provider", "new", *key).stdout)["error"]["message"]
+    )
+
+
 def test_changes_that_have_come_to_be_wrong_are_left_out_and_told(run: Polli, tmp_path: Path) -> None:
     answer(run(*ADD))
     (tmp_path / "openpollen.toml").write_text("")  # the host is gone
