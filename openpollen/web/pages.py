@@ -166,7 +166,9 @@ class Pages:
         """Answers with a template. ``form_action`` names further origins that a form of the page may lead to."""
         flash = unquote(exchange.cookie(_FLASH))
         shared = {"viewer": viewer, "csrf": viewer.csrf if viewer else "", "path": exchange.path, "flash": flash}
-        sent = page_headers(form_action) | _opener_policy(exchange.path, context.get("next", "")) | (headers or {})
+        onward = context.get("next")  # of pages with a sign-in it is where that leads, of lists the next page's mark
+        policy = _opener_policy(exchange.path, onward if isinstance(onward, str) else "")
+        sent = page_headers(form_action) | policy | (headers or {})
         if flash:
             sent["set-cookie"] = f"{_FLASH}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{self._secured}"
         await exchange.answer(status, render(template, **shared, **context), TYPE, sent)
