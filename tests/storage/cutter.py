@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import threading
@@ -49,7 +50,8 @@ class Cutter:
             threading.Thread(target=self._pass_on, args=(client, server), daemon=True).start()
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
-        with client, server, selectors.DefaultSelector() as selector:
+        # Either side may hang up at any moment; then there is nothing more to pass on.
+        with client, server, selectors.DefaultSelector() as selector, contextlib.suppress(ConnectionError):
             selector.register(client, selectors.EVENT_READ)
             selector.register(server, selectors.EVENT_READ)
             while True:
