@@ -176,7 +176,10 @@ class Pipeline:
         paid = self._wallet.settle(held.hold, bill.total, order.row(usage, bill, provider, partial=partial))
         self._watch(order.request_id, paid)
         if (ticket := held.ticket) is not None:
-            paid.add_done_callback(lambda done: self._leave(ticket, _charged(done)))
+            if (due := held.hold.due) is not None:
+                self._leave(ticket, due)
+            else:
+                paid.add_done_callback(lambda done: self._leave(ticket, _charged(done)))
         return paid
 
     async def paid(self, held: Held, result: Result, paid: asyncio.Future[Paid]) -> None:

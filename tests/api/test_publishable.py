@@ -77,3 +77,11 @@ def test_a_host_that_reports_too_much_takes_no_more_than_was_let_through(proxied
     (row,) = owner.rows(1)
     assert 0 < reply.cost == nano(row["cost_usd"]) == 10 * NANO - owner.balance < DAILY
     assert ask(page, 1).status == 200
+
+
+@pytest.mark.parametrize("model", ["lab-chat", "lab-greedy", "lab-error-500"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_has_the_whole_answer_may_ask_again_at_once(gateway: Gateway, model: str, stream: bool) -> None:
+    page = publishable(gateway, gateway.account(pack="10"))
+    replies = [page.chat(model, max_tokens=10, stream=stream) for _ in range(12)]
+    assert 429 not in {reply.status for reply in replies}
