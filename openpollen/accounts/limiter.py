@@ -53,9 +53,7 @@ class _StillRunning(RateLimited):
     """A call of this client has not ended yet."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "One call at a time runs with a publishable key. Wait for the last one to end.", retry_after=1
-        )
+        super().__init__("One call at a time runs with a publishable key. Wait for the last one to end.", retry_after=1)
 
 
 class Limiter:

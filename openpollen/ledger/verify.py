@@ -11,8 +11,24 @@ from sqlalchemy import text
 from openpollen.storage.database import Connection
 
 _SHOWN = 5
+#: The UTC day of a usage row, which each database writes in its own way.
+_DAY = {
+    "sqlite": "strftime('%Y-%m-%d', u.at / 1000, 'unixepoch')",
+    "postgresql": "to_char(to_timestamp(u.at / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+}
+#: Usage added up again: each request where most was paid, each payment in the bucket it came from.
+_COUNTED = """WITH counted AS (
+            SELECT u.user_id, :day AS date, COALESCE(s.model, '') AS model, COALESCE(u.meter_source, '') AS bucket,
+                COALESCE(u.key_id, '') AS key_id, s.app_key_id, 1 AS requests, 0 AS cost
+            FROM usage u JOIN usage_terms s ON s.id = u.terms
+            UNION ALL
+            SELECT u.user_id, :day, COALESCE(s.model, ''), SUBSTR(t.debit, LENGTH(u.user_id) + 2),
+                COALESCE(u.key_id, ''), s.app_key_id, 0, t.amount
+            FROM transfers t JOIN usage u ON u.request_id = t.request_id JOIN usage_terms s ON s.id = u.terms
+            WHERE (t.reason = 'charge' AND t.credit = 'platform') OR t.reason = 'markup')"""
 
-#: What must hold -> a query for the rows that break it. ``:now`` is the time in milliseconds.
+#: What must hold -> a query for the rows that break it. ``:now`` is the time in milliseconds, ``:day`` becomes the row's day,
+#: ``:counted`` the table of usage added up again.
 CHECKS: dict[str, str] = {
     "every transfer moves a positive amount between two accounts": """
         SELECT id, debit, credit, amount FROM transfers WHERE amount <= 0 OR debit = credit""",
@@ -74,12 +90,27 @@ CHECKS: dict[str, str] = {
             WHERE (reason = 'charge' AND credit = 'platform') OR reason = 'markup'
             GROUP BY request_id) c ON c.request_id = r.request_id
         WHERE c.total IS NULL OR r.total > c.total""",
+    "every charge was paid by the user of its usage row": """
+        SELECT t.request_id, t.debit, u.user_id FROM transfers t
+        JOIN usage u ON u.request_id = t.request_id JOIN ledger_accounts a ON a.id = t.debit
+        WHERE t.reason IN ('charge', 'markup') AND a.kind = 'wallet' AND a.owner <> u.user_id""",
+    "every share went to the owner of the app": """
+        SELECT t.request_id, t.credit, k.user_id FROM transfers t
+        JOIN usage u ON u.request_id = t.request_id JOIN usage_terms s ON s.id = u.terms
+        JOIN api_keys k ON k.id = s.app_key_id JOIN ledger_accounts a ON a.id = t.credit
+        WHERE t.reason = 'markup' AND a.owner <> k.user_id""",
     "daily sums are the sums of the usage rows": """
-        SELECT u.user_id, u.requests, u.cost, d.requests AS daily_requests, d.cost AS daily_cost FROM (
-            SELECT user_id, COUNT(*) AS requests, SUM(charged) AS cost FROM usage GROUP BY user_id) u
-        LEFT JOIN (SELECT user_id, SUM(requests) AS requests, SUM(cost) AS cost FROM usage_daily GROUP BY user_id) d
-            ON d.user_id = u.user_id
-        WHERE d.user_id IS NULL OR u.requests <> d.requests OR u.cost <> d.cost""",
+        :counted
+        SELECT user_id, date, model, bucket, key_id, SUM(requests) AS requests, SUM(cost) AS cost FROM (
+            SELECT user_id, date, model, bucket, key_id, requests, cost FROM counted UNION ALL
+            SELECT user_id, date, model, meter_source, key_id, -requests, -cost FROM usage_daily) t
+        GROUP BY user_id, date, model, bucket, key_id HAVING SUM(requests) <> 0 OR SUM(cost) <> 0""",
+    "the sums of each app are the sums of the usage rows": """
+        :counted
+        SELECT app_key_id, date, user_id, bucket, SUM(requests) AS requests, SUM(cost) AS cost FROM (
+            SELECT app_key_id, date, user_id, bucket, requests, cost FROM counted WHERE app_key_id IS NOT NULL UNION ALL
+            SELECT app_key_id, date, user_id, meter_source, -requests, -cost FROM usage_apps) t
+        GROUP BY app_key_id, date, user_id, bucket HAVING SUM(requests) <> 0 OR SUM(cost) <> 0""",
 }
 
 _ASIDE = {
@@ -94,7 +125,9 @@ def verify(connection: Connection, now: int | None = None) -> dict[str, Any]:
     moment = int(time.time() * 1000) if now is None else now
     checks: list[dict[str, Any]] = []
     problems: list[str] = []
-    for promise, query in CHECKS.items():
+    day = _DAY[connection.dialect.name]
+    for promise, check in CHECKS.items():
+        query = check.replace(":counted", _COUNTED).replace(":day", day)
         broken = connection.execute(text(query), {"now": moment} if ":now" in query else {}).all()
         checks.append({"check": promise, "ok": not broken})
         if broken:

@@ -107,7 +107,7 @@ def test_what_the_author_has_spent_the_platform_gives_back(database: Database) -
     async def work() -> None:
         here = Wallet(database)
         await _sold(here)
-        await here.settle(await here.hold(_by_author("a1", 200)), 200, row("a1"))
+        await here.settle(await here.hold(_by_author("a1", 200)), 200, row("a1", AUTHOR.author))
         await here.beat()
         await here.stop()
         given = await _given(database, wait=True)
@@ -130,7 +130,7 @@ def test_a_refund_asks_for_what_a_worker_holds_of_the_author(database: Database)
         await here.beat()
         given = await _given(database)
         assert (given.amount, given.from_author) == (1250, 150)
-        await here.settle(running, 100, row("a1"))
+        await here.settle(running, 100, row("a1", AUTHOR.author))
         await here.stop()
 
     asyncio.run(work())
@@ -145,9 +145,9 @@ def test_what_was_earned_is_spent_like_any_other(database: Database) -> None:
         mine = await here.hold(_by_author("a1", 100))
         hold = await here.hold(ask("r1", 1250, markup=AUTHOR))
         await here.settle(hold, 1000, row("r1"))
-        await here.settle(mine, 100, row("a1"))
+        await here.settle(mine, 100, row("a1", AUTHOR.author))
         earned = await here.hold(_by_author("a2", 250))
-        await here.settle(earned, 250, row("a2"))
+        await here.settle(earned, 250, row("a2", AUTHOR.author))
         assert (await here.balances("usr_author")).total == 0
         await here.stop()
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from openpollen.accounts.keys import create_key
+from openpollen.accounts.users import create_user
+from openpollen.accounts.wanted_keys import NewKey
 from openpollen.ledger.corrections import refund
-from openpollen.ledger.entries import HoldRequest, KeyBudget
+from openpollen.ledger.entries import HoldRequest, KeyBudget, Markup
 from openpollen.ledger.verify import CHECKS, verify
 from openpollen.ledger.wallet import Wallet
 from openpollen.storage.database import Database
@@ -18,6 +21,9 @@ POSITIVE = "every transfer moves a positive amount between two accounts"
 SUMS = "every stored balance is the sum of its transfers"
 HELD = "what is held is the sum of the open leases and stored holds"
 MARKUP = "every price was charged or covered, and what was charged above it is an author's"
+PAYER = "every charge was paid by the user of its usage row"
+AUTHOR = "every share went to the owner of the app"
+APPS = "the sums of each app are the sums of the usage rows"
 DAILY = "daily sums are the sums of the usage rows"
 
 #: What is done to a sound ledger -> the promise that it breaks. Constraints are off meanwhile: they would stop most of it.
@@ -44,6 +50,19 @@ FAULTS = {
     ),
     "UPDATE usage_daily SET cost = cost + 1": DAILY,
     "UPDATE usage_daily SET requests = requests + 1": DAILY,
+    "UPDATE usage_daily SET model = 'other'": DAILY,
+    "UPDATE usage_daily SET date = '2001-01-01'": DAILY,
+    "UPDATE usage_daily SET meter_source = 'tier'": DAILY,
+    "UPDATE usage SET meter_source = 'tier'": DAILY,
+    "UPDATE usage SET at = at - 86400000": DAILY,
+    "DELETE FROM usage_daily": DAILY,
+    "UPDATE usage SET user_id = 'usr_2'": PAYER,
+    "UPDATE ledger_accounts SET owner = 'usr_2' WHERE id = 'usr_1/pack'": PAYER,
+    "UPDATE api_keys SET user_id = (SELECT id FROM users WHERE name = 'usr_2')": AUTHOR,
+    "UPDATE usage_apps SET cost = cost - 1": APPS,
+    "UPDATE usage_apps SET requests = 0": APPS,
+    "UPDATE usage_apps SET user_id = 'usr_2'": APPS,
+    "DELETE FROM usage_apps": APPS,
 }
 
 DROP_CONSTRAINTS = """SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONSTRAINT ' || conname
@@ -52,7 +71,13 @@ DROP_CONSTRAINTS = """SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONS
 
 @pytest.fixture
 def ledger(database: Database) -> Database:
-    """A wallet with a grant, a charge with a shortfall and a refund of a part, a lease and a stored hold."""
+    """A wallet with a grant, a charge with a shortfall and a refund of a part, a call through an app with its author's share, a
+    lease and a stored hold."""
+
+    def make_app(connection: Any) -> tuple[str, str]:
+        author, _ = create_user(connection, "author", tier="spore"), create_user(connection, "usr_2", tier="spore")
+        wanted = NewKey(name="app", type="publishable", app_url="https://app.example")
+        return author.id, create_key(connection, author.id, wanted)[0].id
 
     async def work() -> None:
         wallet, budget = Wallet(database), KeyBudget("key_1", 50)
@@ -62,6 +87,10 @@ def ledger(database: Database) -> Database:
             hold, 15, UsageRow(request_id="done", user_id="usr_1", type="generate.text", model="openai")
         )
         await database.write(lambda connection: refund(connection, "done", "test", 2))
+        author, app = await database.write(make_app)
+        hold = await wallet.hold(HoldRequest("through", "usr_1", 20, markup=Markup(author, 100)))
+        through = UsageRow(request_id="through", user_id="usr_1", type="generate.text", model="openai", app_key_id=app)
+        await wallet.settle(hold, 10, through)
         await wallet.hold(HoldRequest("open", "usr_1", 10, budgets=(budget,), durable=True))
 
     asyncio.run(work())

@@ -15,8 +15,8 @@ from openpollen.usage.record import UsageRow
 USER = "usr_1"
 
 
-def row(request_id: str, **fields: Any) -> UsageRow:
-    return UsageRow(request_id=request_id, user_id=USER, type="generate.text", model="openai", **fields)
+def row(request_id: str, user_id: str = USER, **fields: Any) -> UsageRow:
+    return UsageRow(request_id=request_id, user_id=user_id, type="generate.text", model="openai", **fields)
 
 
 def ask(request_id: str, amount: int, **fields: Any) -> HoldRequest:
