@@ -31,6 +31,7 @@ StopText = Annotated[str, Meta(min_length=1)]
 Side = Annotated[int, Meta(ge=1, le=16384)]
 
 _NOTHING = object()
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _objects = msgspec.json.Decoder(dict[str, Any])
 _WHOLE = re.compile(r"-?[0-9]{1,18}")  # fits every integer of the database
 _TRUE = {"true", "1", "yes"}
@@ -223,11 +224,25 @@ def decode_object(body: bytes) -> dict[str, Any]:
     try:
         return _objects.decode(body)
     except msgspec.ValidationError:
-        raise BadRequest("The body must be a JSON object.") from None
+        raise _unfit(body) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise no_json(body, fault) from None
     except RecursionError:
         raise too_deep() from None
+
+
+def _unfit(body: bytes) -> BadRequest:
+    """Why JSON is no object of values: it is none, or a number in it is beyond every number."""
+    try:
+        fields = _fields.decode(body)
+    except msgspec.ValidationError:
+        return BadRequest("The body must be a JSON object.")
+    for name, value in fields.items():
+        try:
+            msgspec.json.decode(value)
+        except msgspec.ValidationError as fault:
+            return invalid(name, str(fault).partition(" - at `")[0].lower())
+    return BadRequest("The body must be a JSON object.")
 
 
 def no_json(body: bytes, fault: Exception) -> GatewayError:

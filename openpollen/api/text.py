@@ -15,6 +15,7 @@ from openpollen.api.params import (
     ChatParams,
     Message,
     TextParams,
+    decode_object,
     from_validation,
     invalid,
     no_json,
@@ -155,10 +156,7 @@ def read_chat(body: bytes) -> tuple[dict[str, Raw], ChatParams, frozenset[str]]:
         raise too_deep() from None
     except msgspec.ValidationError:
         # Nulls and words for booleans are rare: they take the slower way, which also has the better messages.
-        try:
-            values = {name: msgspec.json.decode(value) for name, value in fields.items()}
-        except msgspec.DecodeError as fault:
-            raise BadRequest(f"The body is not valid JSON: {fault}.") from None
+        values = {name: value for name, value in decode_object(body).items() if value is not None}
     try:
         params, _ = parse(ChatParams, values)
     except msgspec.ValidationError as fault:

@@ -193,7 +193,7 @@ class OpenAIFrames:
         try:
             chunk = _chunks.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            if not data.strip():
+            if data.strip() in (b"", b"null"):
                 return None
             chunk = _read(_chunks, data)
             if chunk is None:

@@ -171,6 +171,7 @@ def test_a_budget_that_is_no_amount_is_400_and_says_so(owner: Account, budget: s
     body = b'{"name": "k", "pollenBudget": ' + budget.encode() + b"}"
     reply = owner.request("POST", "/api/account/keys", body=body, headers={"Content-Type": "application/json"})
     assert reply.error["code"] == "BAD_REQUEST"
+    assert ("pollenBudget" in reply.error["message"]) == (budget not in ("NaN", "Infinity"))  # which are no JSON
     assert [key["id"] for key in owner.get("/api/account/keys").json["data"]] == [owner.key_id]
 
 

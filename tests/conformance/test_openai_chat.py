@@ -190,8 +190,8 @@ def test_pieces_of_unusual_types_are_relayed_and_counted() -> None:
     choice = {"index": 0, "delta": {"content": parts}, "finish_reason": None}
     odd = b"data: " + json.dumps({"choices": [choice], "usage": "none"}).encode() + b"\n\n"
     worse = b'data: {"choices":[{"delta":7}],"usage":{"prompt_tokens":"many"},"model":5}\n\n'
-    end = b"data: [DONE]\n\n"
-    frames = frames_of([odd, worse, end])
+    nothing, end = b"data: null\n\n", b"data: [DONE]\n\n"
+    frames = frames_of([odd, worse, nothing, end])
     assert [frame.text for frame in frames] == [5, 0, 0]
     assert frames[1].data == worse[6:-2]
     assert last_usage(frames) is None
