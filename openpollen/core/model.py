@@ -102,7 +102,8 @@ class Limits(Struct, frozen=True):
 
 class Route(Struct, frozen=True):
     """One way to serve a model: a provider and the name that the model has there. ``substitute`` marks another model.
-    ``concurrent`` and ``per_minute`` are the most calls that a worker process makes there at once and in a minute."""
+    ``concurrent`` and ``per_minute`` are the most calls that the workers of a data folder make there at once and in any
+    minute."""
 
     provider: str
     model: str

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
 from openpollen.core.model import Route
+from openpollen.generation.turnstile import Turnstile
 
 State = Literal["closed", "open", "half-open"]
 
@@ -37,13 +39,11 @@ class Circuit(Struct):
     answer, ``faults`` the share of calls that failed lately."""
 
     route: Route
+    turnstile: Turnstile
     row: int = 0
     open_until: float = 0.0
     pause: float = 0.0
     probing: bool = False
-    running: int = 0
-    minute: float = 0.0
-    minute_calls: int = 0
     calls: int = 0
     latency: float = 0.0
     faults: float = 0.0
@@ -57,15 +57,17 @@ class Circuit(Struct):
 
 class Health:
     """The routes of one worker. ``failures`` in a row open a route, 0 never does; it rests ``pause`` seconds first, at most
-    ``longest``."""
+    ``longest``. What limits the calls of all workers together lies in ``folder``."""
 
     def __init__(
         self,
+        folder: Path,
         failures: int = 5,
         pause: float = 2.0,
         longest: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._folder = folder
         self._failures = failures
         self._pause = pause
         self._longest = longest
@@ -83,22 +85,15 @@ class Health:
             return circuit.open_until - now
         if state == "half-open" and circuit.probing:
             return circuit.pause
-        if route.concurrent is not None and circuit.running >= route.concurrent:
-            return 1.0
-        if route.per_minute is not None:
-            if now - circuit.minute >= 60:
-                circuit.minute, circuit.minute_calls = now, 0
-            if circuit.minute_calls >= route.per_minute:
-                return circuit.minute + 60 - now
-            circuit.minute_calls += 1
+        if wait := circuit.turnstile.enter(route):
+            return wait
         circuit.probing = state == "half-open"
-        circuit.running += 1
         return 0.0
 
     def leave(self, route: Route) -> None:
         """Ends a call, however it went."""
         circuit = self.circuit(route)
-        circuit.running -= 1
+        circuit.turnstile.leave(route)
         circuit.probing = False
 
     def went_well(self, route: Route, seconds: float) -> None:
@@ -137,7 +132,7 @@ class Health:
         key = (route.provider, route.model)
         found = self._circuits.get(key)
         if found is None:
-            found = self._circuits[key] = Circuit(route)
+            found = self._circuits[key] = Circuit(route, Turnstile(self._folder, route))
         return found
 
     def seen(self, route: Route) -> Circuit | None:

@@ -105,7 +105,9 @@ class Pipeline:
         self._bring = bring
         self._settings = settings
         generation = settings.generation
-        self.health = Health(generation.rest_after, generation.rest_s, generation.longest_rest_s)
+        self.health = Health(
+            settings.data / "routes", generation.rest_after, generation.rest_s, generation.longest_rest_s
+        )
         self.routing = Routing(self.health, self._vain)
         self._tasks: set[asyncio.Future[None]] = set()
         self.strict = settings.ledger.durability in ("strict", "intent")

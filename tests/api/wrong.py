@@ -210,7 +210,10 @@ RAW: list[tuple[bytes, str]] = [
     (b"\xff\xfe{}", "UTF-8"),
     (b'{"model": "lab-chat", "messages": [{"role": "user", "content": "\xff"}]}', "UTF-8"),
     (b'{"model": "lab-chat", "messages": [{"role": "user", "content": "a"}], "temperature": NaN}', "JSON"),
-    (b'{"model": "lab-chat", "messages": [{"role": "user", "content": "a"}], "temperature": 1e999}', "temperature: number out"),
+    (
+        b'{"model": "lab-chat", "messages": [{"role": "user", "content": "a"}], "temperature": 1e999}',
+        "temperature: number out",
+    ),
     (b"{'model': 'lab-chat'}", "JSON"),
     (b'{"model": "lab-chat"} trailing', "JSON"),
     (b"[" * 100_000, "JSON"),
