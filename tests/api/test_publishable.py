@@ -79,7 +79,7 @@ def test_a_host_that_reports_too_much_takes_no_more_than_was_let_through(proxied
     assert ask(page, 1).status == 200
 
 
-@pytest.mark.parametrize("model", ["lab-chat", "lab-greedy", "lab-error-500"])
+@pytest.mark.parametrize("model", ["lab-chat", "lab-greedy", "lab-content-policy"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_has_the_whole_answer_may_ask_again_at_once(gateway: Gateway, model: str, stream: bool) -> None:
     page = publishable(gateway, gateway.account(pack="10"))

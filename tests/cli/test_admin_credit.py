@@ -479,6 +479,7 @@ price = { image = "0.011" }
     }
     assert (now["difference"], changed["nova-canvas"]["requests"]) == ("-0.098999834", 2)
     sql(tmp_path, "UPDATE usage_terms SET model = 'gone' WHERE id = (SELECT terms FROM usage WHERE request_id = 'r9')")
+    sql(tmp_path, "UPDATE usage_daily SET model = 'gone' WHERE model = 'elevenlabs'")
     gone = answer(run(*words))["current"]
     assert (gone["unpriced"], gone["difference"]) == (1, "0")
     assert "whisper" in run(*words[:-1], "--config", str(config)).stdout

@@ -110,6 +110,44 @@ def test_what_is_in_a_container_is_seen() -> None:
     assert int(((picture[..., 0] > 0.6) & (picture[..., 1] < 0.3)).sum()) > 60
 
 
+def test_who_is_in_a_cup_looks_out_of_it() -> None:
+    with_hedgehog, without = pixels("a hedgehog in a cup"), pixels("a cup in a forest")
+    assert float((np.abs(with_hedgehog - without).max(axis=2) > 0.1).mean()) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("prompt", "carried"),
+    [
+        ("a bowl of ramen with chopsticks on a wooden table", {"steaming-bowl", "chopsticks"}),
+        ("a girl with a cat on a bench", {"girl", "cat"}),
+        ("a house with a cat on a sofa", {"cat"}),
+    ],
+)
+def test_what_is_with_a_thing_on_a_support_leaves_neither_on_the_floor(prompt: str, carried: set[str]) -> None:
+    plan = make_plan(prompt)[0]
+    assert {plan.subjects[r.subject].key for r in plan.relations if r.kind == "on"} == carried
+
+
+@pytest.mark.parametrize(
+    ("prompt", "boat"),
+    [
+        ("a man on a boat", "canoe"),
+        ("a dog in a boat", "canoe"),
+        ("a boat on a lake", "sailboat"),
+        ("a man in a sailboat", "sailboat"),
+        ("a flag on a boat", "sailboat"),
+    ],
+)
+def test_who_is_in_a_boat_is_seen_in_it(prompt: str, boat: str) -> None:
+    assert boat in {subject.key for subject in make_plan(prompt)[0].subjects}
+
+
+def test_a_fisher_is_in_the_boat_and_fishing_is_told() -> None:
+    plan, note = make_plan("an old man fishing from a boat on a lake")
+    assert [(r.subject, r.kind, r.target) for r in plan.relations] == [(0, "on", 1)]
+    assert "fishing" in note
+
+
 def test_a_comparison_makes_one_smaller_than_the_other() -> None:
     plan = make_plan("an elephant smaller than a mouse")[0]
     from openpollen.engines.scene.stacking import build_groups

@@ -71,6 +71,11 @@ def test_what_has_no_room_for_words_is_named() -> None:
     assert make_plan('a beach "Hello"')[1] == ""
 
 
+def test_words_named_beside_things_are_a_title_and_not_on_them() -> None:
+    assert make_plan('a birthday card with balloons and the text "Happy Birthday"')[0].text == "Happy Birthday"
+    assert make_plan('a cake and the words "For you"')[0].text == "For you"
+
+
 @pytest.mark.parametrize("key", sorted(BOARDS))
 def test_every_board_is_a_drawing_and_takes_ink(key: str) -> None:
     assert known(key) or key in icons()

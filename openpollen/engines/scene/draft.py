@@ -41,6 +41,7 @@ class Draft:
     group: list[int] = field(default_factory=list[int])  # subjects a relation word would speak of
     relation: str = ""
     sources: list[int] = field(default_factory=list[int])
+    company: list[int] = field(default_factory=list[int])  # with whom the thing that was named last is
     keepers: list[int] = field(default_factory=list[int])  # who holds or contains what was named last
     keeping: str = ""  # the relation to them
     fresh: bool = True  # nothing was named since the last word that begins a phrase

@@ -16,6 +16,7 @@ from .traits import WEARABLE, animate, compared, trait
 from .types import Relation, RelationKind, Subject, Tint
 from .wording import named
 
+_BEARABLE = 1.6  # how many times as large as its support a thing may be
 PLURAL = 3  # how many "cats" are
 _ADJECTIVES = ("ing", "ly", "ed", "'s", "ous", "ful", "ish", "less", "able", "ible", "ic", "ive", "esque", "like")
 
@@ -104,6 +105,11 @@ def new_subject(key: str, noun: str, count: int, tint: Tint | None, size: float)
     )
 
 
+def manned(subject: Subject) -> Subject:
+    """A boat that somebody is in: where no kind of boat was named, one that shows who sits in it."""
+    return replace(subject, key="canoe") if subject.noun in ("boat", "boats") else subject
+
+
 def _same(draft: Draft, key: str) -> int | None:
     """The subject already found that "the castle" or a bare repetition speaks of."""
     for index, subject in enumerate(draft.subjects):
@@ -137,19 +143,33 @@ def _relate(draft: Draft, index: int, key: str) -> None:
         interact(draft, index)
     elif kind:
         found = cast(RelationKind, kind)
-        draft.relations += [Relation(source, found, index) for source in draft.sources if source != index]
+        sources = [*_carried_along(draft, index), *draft.sources] if kind == "on" else draft.sources
+        if kind in ("on", "in") and any(animate(draft.subjects[source].key) for source in sources):
+            draft.subjects[index] = manned(draft.subjects[index])
+        draft.relations += [Relation(source, found, index) for source in sources if source != index]
     hands = draft.action in words_of("handing") and kind == "beside" and draft.sources
     draft.handed = (draft.sources[-1], index) if hands else None
     worn_by = draft.wearers if key in WEARABLE and not kind else []
     draft.relations += [Relation(index, "on", source) for source in worn_by]  # "a scarf and a hat"
     draft.wearers = worn_by or (draft.sources[-1:] if key in WEARABLE and kind in ("wearing", "beside", "in") else [])
     tell(draft)
+    draft.company = list(draft.sources) if kind == "beside" and draft.action == "with" else []
     if kind:
         stays = draft.sources and key in WEARABLE
         draft.group = list(draft.sources) if stays else [index]
     elif index not in draft.group and not worn_by:
         draft.group.append(index)
     draft.relation, draft.sources = "", []
+
+
+def _carried_along(draft: Draft, support: int) -> list[int]:
+    """Whoever is with the thing that stands on a support, and is not too large for it: the ramen in "a bowl of ramen with
+    chopsticks on a table", but not the house in "a house with a cat on a sofa"."""
+
+    def size(index: int) -> float:
+        return trait(draft.subjects[index].key).size * draft.subjects[index].size
+
+    return [index for index in draft.company if size(index) <= _BEARABLE * size(support)]
 
 
 def end_phrase(draft: Draft, matcher: Matcher | None) -> None:

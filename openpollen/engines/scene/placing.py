@@ -33,6 +33,7 @@ _SURFACES = {
     "bicycle": 0.22,
     "tractor": 0.3,
     "canoe": 0.45,
+    "sailboat": 0.7,
     "skateboard": 0.3,
     "elephant": 0.16,
     "t-rex": 0.45,
@@ -105,7 +106,12 @@ def surface(key: str) -> float:
 
 
 def _on(child: Figure, target: Figure, at: float, of: int) -> None:
-    spread = 0.0 if of == 1 else (at - 0.5) * target.width * 0.96
+    if target.key == "canoe":
+        _in(child, target, at, of)
+        return
+    if target.key == "sailboat" and of == 1:  # beside the mast
+        at = 0.8
+    spread = 0.0 if of == 1 and at == 0.5 else (at - 0.5) * target.width * 0.96
     flat = target.key in _SURFACES
     if of == 1 and not flat:
         child.x = target.x + (_seat(target) - 0.5) * target.width
@@ -138,6 +144,9 @@ def _riding(child: Figure, target: Figure, at: float, of: int) -> None:
 
 
 def _in(child: Figure, target: Figure, at: float, of: int) -> None:
+    if target.key == "sailboat":
+        _on(child, target, at, of)
+        return
     child.x = target.x + (at - 0.5) * target.width * 0.8 * (of > 1)
     child.y = target.y + target.height * max(0.3, 1 - surface(target.key) - 0.42)
     child.order, child.carried = target.order - 0.1, True

@@ -222,7 +222,7 @@ def _end_negation(draft: Draft) -> None:
 
 def _take_plain(draft: Draft, piece: Piece, ahead: list[Piece], matcher: Matcher | None) -> None:
     draft.saying = piece.text in SAYING
-    more_words = bool(ahead) and ahead[0].kind == "quote"  # 'two mugs that say "his" and "hers"'
+    more_words = bool(ahead) and ahead[0].kind == "quote" and draft.lettered  # 'two mugs that say "his" and "hers"'
     draft.linked = draft.linked and (more_words or (piece.kind != "mark" and piece.text != "and"))
     if piece.kind == "mark":
         end_phrase(draft, matcher)

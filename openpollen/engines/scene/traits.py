@@ -35,8 +35,17 @@ HANDHELD = frozenset(
      "briefcase", "kite", "guitar", "violin", "microphone", "camera", "rose", "wrapped-gift", "paintbrush"]
 )  # fmt: skip
 # where the rim of an open container is, as a fraction of its height from the top
-CONTAINERS = {"basket": 0.37, "bowl-with-spoon": 0.4, "box": 0.2, "bucket": 0.08, "bathtub": 0.45, "wastebasket": 0.1}
-SHALLOW = frozenset({"bowl-with-spoon"})  # seen from above: what lies in it hides its back wall
+CONTAINERS = {
+    "basket": 0.37,
+    "bowl-with-spoon": 0.4,
+    "box": 0.2,
+    "bucket": 0.08,
+    "bathtub": 0.45,
+    "wastebasket": 0.1,
+    "hot-beverage": 0.5,
+    "teacup-without-handle": 0.3,
+}
+SHALLOW = frozenset({"bowl-with-spoon", "hot-beverage"})  # seen from above: what lies in it hides its back wall
 BEARS = {"knight": frozenset({"shield", "dagger"})}  # what a drawing holds already
 _ALIVE = ("animal", "person", "face-costume", "monkey-face", "cat-face")
 _LIVELY = frozenset({"knight", "samurai", "pirate", "monster", "robot", "snowman", "teddy-bear", "ghost", "genie"})
