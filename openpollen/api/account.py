@@ -80,13 +80,19 @@ class AccountApi:
         self._refills = refills
         self._pipeline = pipeline
 
-    async def profile(self, exchange: Exchange) -> None:
+    async def _reader(self, exchange: Exchange) -> Caller:
+        """The caller, who finds what they did before."""
         caller = await self._authentication.reader(exchange)
+        await self._database.caught_up()
+        return caller
+
+    async def profile(self, exchange: Exchange) -> None:
+        caller = await self._reader(exchange)
         caller.require_scope("profile")
         await exchange.json(200, views.profile(caller.user, self._tiers), _PRIVATE)
 
     async def balance(self, exchange: Exchange) -> None:
-        caller = await self._authentication.reader(exchange)
+        caller = await self._reader(exchange)
         caller.require_balance()
         await self._refills.before_call(caller.user)
 
@@ -96,17 +102,17 @@ class AccountApi:
         await exchange.json(200, await self._database.read(look), _PRIVATE)
 
     async def usage(self, exchange: Exchange) -> None:
-        caller = await self._authentication.reader(exchange)
+        caller = await self._reader(exchange)
         caller.require_scope("usage")
         await self._usage(exchange, caller, None)
 
     async def key_usage(self, exchange: Exchange) -> None:
         """The calling key's own rows; needs no scope."""
-        caller = await self._authentication.reader(exchange)
+        caller = await self._reader(exchange)
         await self._usage(exchange, caller, caller.key_id)
 
     async def daily(self, exchange: Exchange) -> None:
-        caller = await self._authentication.reader(exchange)
+        caller = await self._reader(exchange)
         caller.require_scope("usage")
         params, _ = parse(DailyParams, exchange.query)
         page = await self._database.read(lambda c: report.daily(c, caller.user.id, days=params.days))
@@ -116,13 +122,13 @@ class AccountApi:
             await exchange.json(200, {"usage": page.rows, "count": len(page.rows)}, _PRIVATE)
 
     async def key(self, exchange: Exchange) -> None:
-        caller = await self._authentication.reader(exchange)
+        caller = await self._reader(exchange)
         caller.require_key()
         rest = await self._database.read(lambda connection: _rest(connection, caller.budgets))
         await exchange.json(200, views.current_key(caller, rest), _PRIVATE)
 
     async def list_keys(self, exchange: Exchange) -> None:
-        caller = await self._authentication.reader(exchange)
+        caller = await self._reader(exchange)
         caller.require_key_management()
 
         def look(connection: Connection) -> dict[str, Any]:

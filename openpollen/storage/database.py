@@ -10,6 +10,7 @@ It may run twice when another one in its group fails, so it must do nothing but 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +31,7 @@ Item = TypeVar("Item")
 
 FILE_NAME = "openpollen.db"
 _READERS = 4
+_CATCH_UP_S = 0.5
 
 
 def place(folder: Path, url: str) -> str:
@@ -153,6 +155,13 @@ class Database:
         """For how long the oldest of them waits, in seconds."""
         return self._writer.oldest_wait
 
+    async def caught_up(self) -> None:
+        """Waits until what this process has queued is written, so that who reads finds what they did before: for half a second
+        at most, as reading goes on while the database is full, locked or away."""
+        if self.waiting:
+            with contextlib.suppress(ServiceUnavailable, TimeoutError):
+                await asyncio.wait_for(self.write(_nothing), _CATCH_UP_S)
+
     def congested(self, most: int, seconds: float) -> bool:
         """Whether so many items that must not be lost wait, or the oldest for longer. Cheap: asked for each call."""
         return self._writer.congested(most, seconds)
@@ -162,3 +171,7 @@ class Database:
         self._writer.stop()
         self._readers.shutdown()
         self._dialect.close()
+
+
+def _nothing(_: Connection) -> None:
+    """What is queued to learn that everything before it is written."""

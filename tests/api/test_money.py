@@ -220,6 +220,15 @@ def test_many_at_once_never_spend_more_than_there_is(gateway: Gateway, fake: Fak
     assert {"required", "available", "held"} <= refused.error["details"].keys()
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_paid_sees_it_at_once(gateway: Gateway, stream: bool) -> None:
+    payer = gateway.account(pack="1")
+    for number in range(1, 31):
+        assert payer.chat("lab-chat", stream=stream).status == 200
+        assert payer.balance == NANO - number * ANSWER
+        assert len(payer.get("/api/account/usage").json["usage"]) == number
+
+
 def test_nothing_stays_held_and_the_ledger_adds_up(gateway: Gateway) -> None:
     def free() -> bool:
         report = gateway.verify()
