@@ -98,8 +98,8 @@ class Worker:
         server, generation = settings.server, settings.generation
         self.settings = settings
         self.gen_url = server.gen_url.rstrip("/") or url
-        self.enter_url = server.enter_url.rstrip("/") or url
-        self.media_url = server.media_url.rstrip("/") or url
+        self.enter_url = server.enter_url.rstrip("/") or self.gen_url
+        self.media_url = server.media_url.rstrip("/") or self.gen_url
         self.database = Database.open(settings.data, settings.storage.database_url)
         self.bell = open_bell(self.database)
         self.wallet = _open_wallet(settings, self.database, name, partial(self.bell.ring, _LEDGER))

@@ -54,6 +54,8 @@ def edit_key(connection: Connection, user_id: str, key_id: str, wanted: NewKey, 
     """Makes a key of the user's what ``wanted`` says, but for its type and its place among keys. ``keep_expiry`` leaves
     the expiry as it is. Raises NotFound, BadRequest, Conflict like ``change_key``."""
     key = own_key(connection, user_id, key_id)
+    if key.created_via in CONSENT:
+        raise BadRequest("An app has this key. What it may do is changed under Connected.")
     wanted = structs.replace(wanted, type=key.type, created_via=key.created_via)
     check_wanted(wanted)
     changes: dict[str, Any] = {

@@ -18,7 +18,7 @@ from openpollen.accounts import audit, former_values
 from openpollen.accounts.permissions import CONSENT, Caller
 from openpollen.accounts.users import User, bump_keys, get_user
 from openpollen.accounts.wanted_keys import NewKey, budget_of, check_wanted, expiry_of, origins_of, scopes_of
-from openpollen.core.errors import BadRequest, Conflict, NotFound
+from openpollen.core.errors import BadRequest, Conflict, Forbidden, NotFound
 from openpollen.core.ids import KeyType, hash_key, new_id, new_key
 from openpollen.core.money import format_pollen
 from openpollen.ledger.credit import remaining
@@ -86,16 +86,19 @@ def create_key(
 
     With a ``parent`` the new key is its child: it inherits app and attribution, and never carries ``keys``.
     ``actor`` is who does it, for the audit trail; without one it is the owner.
-    Raises BadRequest for what cannot be a key, Conflict when the user has ``most`` already.
+    Raises BadRequest for what cannot be a key, Forbidden where an app would make another app, Conflict when the user has
+    ``most`` already.
     """
     check_wanted(wanted)
+    app = wanted.type == "publishable" and bool(wanted.app_url or wanted.redirect_uris)
+    if app and parent is not None and parent.granted:
+        raise Forbidden("An app makes no app keys: their consent page would name its user as the author.")
     if parent is not None and len(parent.chain) >= _DEPTH:
         raise BadRequest(f"Keys can be nested {_DEPTH} deep. Make this key with one of its ancestors.")
     if most is not None:
         make_room(connection, user_id, most)
     value = new_key(wanted.type)
     now = int(time.time() * 1000)
-    app = wanted.type == "publishable" and bool(wanted.app_url or wanted.redirect_uris)
     key = Key(
         id=new_id("key"),
         user_id=user_id,

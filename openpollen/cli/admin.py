@@ -141,7 +141,7 @@ def _first_admin(connection: Connection) -> users.User:
 def _base_url(settings: Settings) -> str:
     """Where people reach the server: as configured, else as the running server says, else where it would listen."""
     if configured := settings.server.enter_url or settings.server.gen_url:
-        return configured
+        return configured.rstrip("/")
     try:
         return str(json.loads(server_file(settings.data).read_text("utf-8"))["url"])
     except (OSError, ValueError, KeyError):

@@ -157,8 +157,9 @@ def banner(settings: Settings, catalog: Catalog, url: str, first: FirstStart | N
     credit = format_pollen(settings.accounts.welcome_grant)
     say(f"\n  Account {first.user.name!r} was made with {credit} pollen. Its key is shown only this once:\n")
     say(f"    {click.style(first.key, bold=True)}\n")
+    enter = (settings.server.enter_url or settings.server.gen_url or url).rstrip("/")
     say(
-        f"  Sign in once at {url}/login/{first.link_token}  (within 10 minutes; polli admin login-link makes another)\n"
+        f"  Sign in once at {enter}/login/{first.link_token}  (within 10 minutes; polli admin login-link makes another)\n"
     )
     say("  Try it:\n")
     say(f"""    curl {url}/v1/chat/completions -H 'Authorization: Bearer {first.key}' \\

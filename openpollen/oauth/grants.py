@@ -90,7 +90,8 @@ def terms(ask: Ask, scopes: Sequence[str], models: Sequence[str] | None, budget:
 def mint(
     connection: Connection, user_id: str, agreed: Terms, via: Via, *, most: int, client_id: str = ""
 ) -> Granted | Refused:
-    """Makes the key. With ``offline_access`` a refresh token comes along. Refused when, since the user agreed, the account
+    """Makes the key. With ``offline_access`` a refresh token comes along, which is bound to its client: one without a
+    ``client_id`` gets none. Refused when, since the user agreed, the account
     was closed, the app ended, or the account came to have ``most`` keys."""
     if get_user(connection, user_id).banned_at is not None:
         return Refused("access_denied", "The account of this grant is closed.")
@@ -113,8 +114,9 @@ def mint(
         return Refused(
             "access_denied", "The account has no room for another key. Its user can revoke some, then try again."
         )
-    refresh = _refresh(connection, key, client_id, agreed.words) if "offline_access" in agreed.words else ""
-    return Granted(key, value, agreed.days * _DAY_S, _given(agreed.words, key), refresh)
+    words = agreed.words if client_id else tuple(word for word in agreed.words if word != "offline_access")
+    refresh = _refresh(connection, key, client_id, words) if "offline_access" in words else ""
+    return Granted(key, value, agreed.days * _DAY_S, _given(words, key), refresh)
 
 
 def refreshed(connection: Connection, token: str, client_id: str) -> Granted | Refused:

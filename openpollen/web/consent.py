@@ -301,9 +301,7 @@ def _chosen(fields: Mapping[str, Sequence[str]], ask: Ask, offered: Sequence[str
         faults["days"] = f"A number of days from 1 to {MOST_DAYS}."
     scopes = scopes_in(fields.get("scope", ()))
     ticked = tuple(name for name in offered if name in fields.get("model", ()))
-    some = fields.get("models", ["all"])[-1] == "some" or 0 < len(ticked) < len(
-        offered
-    )  # what was unticked is not meant
+    some = fields.get("models", ["all"])[-1] == "some" or len(ticked) < len(offered)  # what was unticked is not meant
     models = ticked if some else ask.models
     if models is not None and not models:
         faults["models"] = "Choose one model at least."

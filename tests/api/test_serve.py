@@ -234,3 +234,15 @@ def test_doctor_says_what_is_live_and_what_is_not(gateway: Gateway) -> None:
     report = json.dumps(gateway.admin("doctor"))
     assert "lab" in report
     assert labconfig.KEY not in report
+
+
+def test_one_public_address_is_that_of_every_face(tmp_path: Path, config: Path) -> None:
+    config.write_text('[server]\ngen_url = "https://ai.example"\n' + config.read_text())
+    with server(tmp_path, config) as gateway:
+        account = gateway.account()
+        assert "Sign in once at https://ai.example/login/" in gateway.output
+        assert gateway.request("GET", "/.well-known/oauth-authorization-server").json["issuer"] == "https://ai.example"
+        made = account.post(
+            "/v1/images/generations", {"model": "lab-image", "prompt": "a bee", "response_format": "url"}
+        )
+        assert made.json["data"][0]["url"].startswith("https://ai.example/")

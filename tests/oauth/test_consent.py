@@ -52,6 +52,12 @@ def test_a_model_that_was_unticked_is_not_allowed_whatever_else_was_left_alone(
     assert info["permissions"]["models"] == ["lab-image"]
 
 
+def test_who_unticks_every_model_allows_none(user: Person, app: App) -> None:
+    answer = user.decide(app.asks(), model=None)
+    assert answer.status == 422
+    assert "Choose one model at least." in answer.text
+
+
 def test_the_user_narrows_scopes_and_models_and_sets_the_rest(server: Gateway, user: Person, app: App) -> None:
     asked = app.asks(models="lab-chat,lab-image", scope="profile balance", budget="1")
     back = user.back(

@@ -55,6 +55,18 @@ def test_the_device_gets_its_key_when_its_user_agrees(server: Gateway, user: Per
     assert poll(server, begun["device_code"]).json["error"] == "invalid_grant"
 
 
+def test_a_refresh_token_is_for_a_client_that_has_a_name(server: Gateway, user: Person) -> None:
+    nameless, named = begin(server, scope="offline_access"), begin(server, client_id="tv", scope="offline_access")
+    made = []
+    for begun in (nameless, named):
+        decide(user, begun["user_code"])
+        made.append(poll(server, begun["device_code"]).json)
+    assert ("refresh_token" in made[0], made[0]["scope"]) == (False, "generate")
+    fields = {"grant_type": "refresh_token", "refresh_token": made[1]["refresh_token"], "client_id": "tv"}
+    again = endpoint(server, "/api/oauth/token", fields).json
+    assert Account(server, "", again["access_token"], "").get("/api/account/key").status == 200
+
+
 def test_no_is_no(server: Gateway, user: Person) -> None:
     begun = begin(server)
     assert "turned away" in decide(user, begun["user_code"], "deny").text

@@ -123,6 +123,9 @@ def test_a_granted_key_makes_no_key_that_may_more(user: Person, app: App) -> Non
     listed = [row["id"] for row in key.get("/api/account/keys").json["data"]]
     assert listed == [child.key_id], "it reaches only the keys that it made"
     assert key.request("DELETE", f"/api/account/keys/{user.account.key_id}").status == 404
+    for place in ({"appUrl": "https://evil.example"}, {"redirectUris": ["https://evil.example/back"]}):
+        refused = key.post("/api/account/keys", {"name": "Bank", "type": "publishable", **place})
+        assert refused.status == 403, "consent to it would name the user as its author"
 
 
 def test_an_app_key_ends_with_all_that_was_granted_to_it_and_the_books_stay(server: Gateway, user: Person) -> None:

@@ -139,6 +139,23 @@ def test_a_key_keeps_its_value_when_its_limits_change(home: House) -> None:
     assert key.get("/api/account/key").json["expiresAt"] == told["expiresAt"]
 
 
+def test_a_model_that_is_ticked_is_one_of_the_only_ones(browser: Browser, home: House) -> None:
+    with watched(browser, home.gateway.url, cookie=home.user) as watch:
+        page = watch.page()
+        page.goto("/me/keys")
+        page.get_by_label("Name", exact=True).fill("Narrow")
+        page.get_by_text("Limits: budget, end").click()
+        page.get_by_text("Choose models").click()
+        page.get_by_label("lab-chat", exact=True).check()
+        expect(page.get_by_label("Only the ones ticked here")).to_be_checked()
+        page.get_by_label("All, also those that come later").check()
+        expect(page.get_by_label("lab-chat", exact=True)).not_to_be_checked()
+        page.get_by_label("lab-image", exact=True).check()
+        page.get_by_role("button", name="Make the key").click()
+        key = Account(home.gateway, home.account.id, page.locator("code.secret").inner_text(), "")
+    assert key.get("/api/account/key").json["permissions"]["models"] == ["lab-image"]
+
+
 def test_a_smaller_budget_keeps_what_was_spent(home: House) -> None:
     key = new_key(home, ("name", "Spender"), ("budget", "1"))
     spent = key.chat("lab-chat").cost
@@ -204,6 +221,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("model", "no-such-model", "There is no model"),
     ("origins", "garden.example", "an address starts with http"),
     ("expiry", "later", "Choose one of the list"),
+    ("models", "all", "All were chosen, and some ticked"),
 ]
 
 
@@ -386,6 +404,8 @@ def test_a_connection_is_narrowed_never_widened_in_what_it_sees(browser: Browser
     assert post(home, f"/me/connected/{key_id}", wanted).status == 303
     assert key.get("/api/account/key").json["permissions"]["account"] == ["balance"]
     assert post(home, f"/me/connected/{key_id}", [("models", "all"), ("expiry", "never")]).status == 400
+    assert post(home, f"/me/keys/{key_id}", [("name", "Mine"), *wanted]).status == 400
+    assert key.get("/api/account/key").json["permissions"]["account"] == ["balance"]
     _, cookie = stranger(home)
     assert get(home, f"/me/connected/{key_id}", cookie).status == 404
     assert post(home, f"/me/connected/{key_id}/revoke", [], cookie).status == 303

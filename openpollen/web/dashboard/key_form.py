@@ -88,10 +88,11 @@ def read(fields: Fields, registry: Registry, *, app: bool = False) -> Form:
         return fields.get(name, [""])[-1].strip()
 
     publishable = app or one("type") == "publishable"
+    ticked, some = tuple(fields.get("model", ())), one("models") == "some"
     form = Form(
         name=one("name"),
         type="publishable" if publishable else "secret",
-        models=tuple(fields.get("model", ())) if one("models") == "some" else None,
+        models=ticked if some or ticked else None,
         budget=one("budget"),
         period=one("period"),
         expiry=one("expiry") or "never",
@@ -104,6 +105,10 @@ def read(fields: Fields, registry: Registry, *, app: bool = False) -> Form:
         devices=one("devices") == "on",
     )
     form.faults = _faults(form, registry, app=app)
+    if ticked and not some:  # which of the two is meant is not for us to say
+        form.faults.setdefault(
+            "models", "All were chosen, and some ticked. Keep to the ticked ones, or untick them for all."
+        )
     return form
 
 

@@ -17,6 +17,13 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
+// Models are all, or those that are ticked: one choice takes the other along.
+document.addEventListener("change", ({ target }) => {
+  const set = target.closest("[data-ticks]");
+  if (set && target.name === "model" && target.checked) set.querySelector("[value=some]").checked = true;
+  if (set && target.value === "all") for (const box of set.querySelectorAll("[name=model]")) box.checked = false;
+});
+
 // The zone that the account chose, else the browser's.
 const timeZone = document.documentElement.dataset.zone || undefined;
 // On a narrow screen the list of pages scrolls: the one that is shown is in sight.
