@@ -170,10 +170,12 @@ def admit(call: Call, registry: Registry, adapters: Mapping[str, Adapter], longe
     engine = serving.served_by or call.model
     call.request = fit(call.request, call.model)
     if engine is not call.model:
-        call.request = fit(call.request, engine)
+        call.request = fit(_of_model(call.request), engine)
     if isinstance(call.request, ChatRequest) and engine.local:
         _check_parts(call.request, call.model, engine, registry)
     attempts = _attempts(call, serving, adapters, engine)
+    if isinstance(call.request, VideoRequest):
+        call.request = limits.fit_length(call.request, attempts[0].adapter.lengths(attempts[0].route), call.model)
     call.caller.require_model(call.model.name)
     priced = (call.request, call.model, engine, serving.price, longest_answer)
     facts, most = ceiling_of(*priced, rewritten=call.enhance)
@@ -218,30 +220,46 @@ def fit(request: Request, model: Model) -> Request:
             return request
 
 
+def _of_model(request: Request) -> Request:
+    """A film has its model's length: an engine that stands in for it makes that one, not its own default."""
+    return (
+        structs.replace(request, given=request.given | {"duration"}) if isinstance(request, VideoRequest) else request
+    )
+
+
 def _attempts(call: Call, serving: Serving, adapters: Mapping[str, Adapter], engine: Model) -> tuple[Attempt, ...]:
     """The routes that can do what was asked, in order. Raises BadRequest when none can, naming what is in the way."""
     sent = call.sent - _OURS
     out: list[Attempt] = []
-    refused: frozenset[str] = frozenset()
+    fault: BadRequest | None = None
     for route, provider in serving.routes:
         adapter = adapters.get(provider.wire)
         if adapter is None:
             raise InternalError(f"No adapter speaks the wire {provider.wire!r}.")
         unheard = sent - _heard(adapter.params(call.capability, provider, route), call, engine)
         hard = unheard - SOFT
-        if hard:
-            refused = refused or hard
+        try:
+            if hard:
+                raise _unsupported(hard, call, engine)
+            if isinstance(call.request, VideoRequest):
+                limits.fit_length(call.request, adapter.lengths(route), call.model)
+        except BadRequest as refused:
+            fault = fault or refused
         else:
             out.append(Attempt(route, provider, adapter, tuple(sorted(unheard))))
-    if not out:
-        names = ", ".join(sorted(refused))
-        raise BadRequest(
-            f"{names}: {engine.name}, which serves {call.model.name}, does not take "
-            f"{'this' if len(refused) == 1 else 'these'}; leave it out or choose another model.",
-            reason="unsupported_parameter",
-            details={"parameters": sorted(refused)},
-        )
+    if not out and fault is not None:
+        raise fault
     return tuple(out)
+
+
+def _unsupported(names: frozenset[str], call: Call, engine: Model) -> BadRequest:
+    listed = ", ".join(sorted(names))
+    return BadRequest(
+        f"{listed}: {engine.name}, which serves {call.model.name}, does not take "
+        f"{'this' if len(names) == 1 else 'these'}; leave it out or choose another model.",
+        reason="unsupported_parameter",
+        details={"parameters": sorted(names)},
+    )
 
 
 def _heard(params: frozenset[str], call: Call, engine: Model) -> frozenset[str]:

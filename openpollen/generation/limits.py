@@ -17,6 +17,7 @@ from openpollen.core.assets import ImageRequest, MusicRequest, SpeechRequest, Vi
 from openpollen.core.chat import ChatRequest
 from openpollen.core.errors import BadRequest
 from openpollen.core.model import Limits, Model
+from openpollen.providers.shapes import nearest_length
 
 _SIZE = re.compile(r"(\d{1,5})\s*[xX×*]\s*(\d{1,5})")
 #: Pixels of a side that no model goes beyond.
@@ -115,8 +116,19 @@ def check_video(request: VideoRequest, model: Model) -> VideoRequest:
         request, width=request.width + request.width % 2, height=request.height + request.height % 2
     )
     _check_characters("prompt", request.prompt, model)
-    # The length is the model's from here on: an engine that stands in for it makes that one, not its own default.
-    return structs.replace(request, seconds=seconds, given=request.given | {"duration"})
+    return structs.replace(request, seconds=seconds)
+
+
+def fit_length(request: VideoRequest, lengths: tuple[int, ...], model: Model) -> VideoRequest:
+    """The request with a length that a route makes: of a film whose length nobody asked for the nearest. Raises BadRequest
+    for any other that was asked for, naming those that the model may have."""
+    if not lengths or request.seconds in lengths:
+        return request
+    if "duration" in request.given:
+        able = [length for length in lengths if _within(length, model.limits)] or lengths
+        allowed = _list(map(str, able))
+        raise BadRequest(f"duration: {model.name} makes videos of {allowed} seconds, not {_number(request.seconds)}.")
+    return structs.replace(request, seconds=nearest_length(request.seconds, lengths))
 
 
 def check_speech(request: SpeechRequest, model: Model) -> SpeechRequest:
@@ -200,6 +212,13 @@ def _duration(seconds: float | None, model: Model) -> float:
             f"duration: {model.name} makes {_number(low)} to {_number(high)} s in steps of {_number(step)}."
         )
     return seconds
+
+
+def _within(seconds: float, limits: Limits) -> bool:
+    if limits.durations:
+        return seconds in limits.durations
+    low, high = limits.min_duration, limits.max_duration
+    return (low is None or low <= seconds) and (high is None or seconds <= high)
 
 
 def _default_duration(limits: Limits) -> float:

@@ -79,6 +79,10 @@ class Adapter(Protocol):
         """The names of the parameters that reach the provider for this operation; any other is refused or told."""
         ...
 
+    def lengths(self, route: Route) -> tuple[int, ...]:
+        """The seconds that a film of this route can have, where only some; empty where any that its model has."""
+        ...
+
     def encode_chat(self, request: ChatRequest, route: Route, provider: Provider) -> Outgoing: ...
 
     def decode_chat(self, status: int, headers: Headers, body: bytes, provider: Provider) -> ChatAnswer:
@@ -154,6 +158,9 @@ class BaseAdapter:
 
     def params(self, operation: Capability, provider: Provider, route: Route) -> frozenset[str]:
         return frozenset()
+
+    def lengths(self, route: Route) -> tuple[int, ...]:
+        return ()
 
     def encode_chat(self, request: ChatRequest, route: Route, provider: Provider) -> Outgoing:
         raise _undone(provider)

@@ -10,7 +10,7 @@ from openpollen.core.model import Capability, Provider, Route
 from openpollen.outbound.message import Outgoing
 from openpollen.providers.adapter import Adapter, BaseAdapter, Headers
 from openpollen.providers.json_media import data_of, data_uri, post
-from openpollen.providers.shapes import shape_of
+from openpollen.providers.shapes import nearest_length, shape_of
 
 _PARAMS = frozenset({
     "prompt", "seconds", "duration", "width", "height", "size", "aspect_ratio", "resolution", "fps", "audio", "image",
@@ -18,6 +18,7 @@ _PARAMS = frozenset({
 _SECONDS = (6, 8, 10, 12, 14, 16, 18, 20)
 #: Rates with which every length can be made.
 _RATES = (25, 50)
+_LYING, _STANDING = "1920x1080", "1080x1920"
 
 
 class Ltx(BaseAdapter):
@@ -29,14 +30,17 @@ class Ltx(BaseAdapter):
     def params(self, operation: Capability, provider: Provider, route: Route) -> frozenset[str]:
         return _PARAMS
 
+    def lengths(self, route: Route) -> tuple[int, ...]:
+        return _SECONDS
+
     def encode_video(
         self, request: VideoRequest, route: Route, provider: Provider, uploaded: tuple[str, ...] = ()
     ) -> Outgoing:
         body: dict[str, Any] = {
             "prompt": request.prompt,
             "model": route.model,
-            "duration": _seconds(request, route),
-            "resolution": "1920x1080" if shape_of(request) >= 1 else "1080x1920",
+            "duration": nearest_length(request.seconds, _SECONDS),
+            "resolution": _frame(request, route),
             "fps": _rate(request, route),
             "generate_audio": request.audio,
         }
@@ -48,14 +52,19 @@ class Ltx(BaseAdapter):
         return data_of(status, headers, body, provider)
 
 
-def _seconds(request: VideoRequest, route: Route) -> int:
-    if "duration" not in request.given:
-        return _SECONDS[0]
-    if request.seconds not in _SECONDS:
+def _frame(request: VideoRequest, route: Route) -> str:
+    """1080p, lying or standing. Raises BadRequest for any other shape that was asked for."""
+    frame = _LYING if shape_of(request) >= 1 else _STANDING
+    if "size" in request.given and f"{request.width}x{request.height}" != frame:
         raise BadRequest(
-            f"duration: {route.model} makes {', '.join(map(str, _SECONDS))} seconds, not {request.seconds:g}."
+            f"size: {route.model} makes 1080p only, not {request.width}x{request.height}; "
+            "leave it out, and say with aspectRatio whether the film lies (16:9) or stands (9:16)."
         )
-    return int(request.seconds)
+    if "resolution" in request.given and request.resolution != "1080p":
+        raise BadRequest(f"resolution: {route.model} makes 1080p, not {request.resolution[:40]}.")
+    if "aspect_ratio" in request.given and request.aspect_ratio not in ("16:9", "9:16"):
+        raise BadRequest(f"aspectRatio: {route.model} makes 16:9 or 9:16, not {request.aspect_ratio[:40]}.")
+    return frame
 
 
 def _rate(request: VideoRequest, route: Route) -> int:

@@ -53,6 +53,11 @@ def tier_of(request: VideoRequest, tiers: Sequence[str], model: str, *, short_si
     return min(tiers, key=lambda tier: abs(math.log(_PIXELS[tier] / pixels)))
 
 
+def nearest_length(seconds: float, lengths: Sequence[int]) -> int:
+    """The length in seconds, of those that a host makes, that is nearest to one: of two the shorter."""
+    return min(lengths, key=lambda length: (abs(length - seconds), length))
+
+
 def whole_seconds(request: VideoRequest, model: str) -> int:
     """The length in seconds, for hosts that count whole ones. Raises BadRequest for a fraction."""
     if request.seconds != int(request.seconds):

@@ -38,6 +38,8 @@ class Host(ThreadingHTTPServer):
             return PNG if path.endswith(".png") else self.clip
         words = json.dumps(self.asked[-1][2])
         match (method, path):
+            case "POST", "/ltx/text-to-video":
+                return self.clip
             case "POST", "/xai/videos/generations":
                 return 200, {"request_id": "withheld" if "forbidden" in words else "rq1"}
             case "GET", "/xai/videos/withheld":
@@ -101,7 +103,7 @@ def host() -> Iterator[Host]:
 def served(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("films")
     config = folder / "openpollen.toml"
-    rows = {"xai-media": "xai", "byteplus": "ark", "dashscope-media": "scope"}
+    rows = {"xai-media": "xai", "byteplus": "ark", "dashscope-media": "scope", "ltx": "ltx"}
     text = "".join(f'[providers.{name}]\nbase_url = "{host.url}/{at}"\nkey = "{KEY}"\n' for name, at in rows.items())
     config.write_text(f"{text}[engines]\nenabled = false\n")
     with Gateway(folder / "data", config) as gateway:
@@ -181,6 +183,30 @@ def test_a_film_that_no_host_makes_is_refused_before_anything_is_sent(
     reply = caller.get(f"/video/a%20fox?model=seedance-pro&{query}")
     assert reply.status == 400
     assert word in reply.error["message"]
+    assert (host.asked, caller.balance) == ([], NANO)
+
+
+def test_a_length_that_nobody_asked_for_is_the_nearest_that_the_host_makes(caller: Account, host: Host) -> None:
+    job = caller.post("/v1/videos", {"model": "ltx-2", "prompt": "a fox"}).json
+    assert job["seconds"] == "6"
+    assert host.asked[0][2]["duration"] == 6
+    caller.rows(1)
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [
+        ("duration=7", "duration: ltx-2 makes videos of 6, 8, 10 seconds, not 7."),
+        ("size=1024x576", "size: ltx-2-3-fast makes 1080p only, not 1024x576"),
+        ("resolution=480p", "resolution: ltx-2-3-fast makes 1080p, not 480p"),
+        ("aspectRatio=1:1", "aspectRatio: ltx-2-3-fast makes 16:9 or 9:16, not 1:1"),
+    ],
+)
+def test_what_the_host_does_not_make_is_told_with_what_it_does(
+    caller: Account, host: Host, query: str, word: str
+) -> None:
+    reply = caller.get(f"/video/a%20fox?model=ltx-2&{query}")
+    assert (reply.status, word in reply.error["message"]) == (400, True), reply.text
     assert (host.asked, caller.balance) == ([], NANO)
 
 

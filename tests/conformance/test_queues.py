@@ -171,7 +171,7 @@ def test_a_bfl_job_rests_on_documentation_for_its_answers() -> None:
 
 def test_ltx_rests_on_documentation() -> None:
     route = Route("ltx", "ltx-2-fast")
-    film = VideoRequest("a fox", 8, 1280, 720, audio=True, given=frozenset({"duration", "size"}))
+    film = VideoRequest("a fox", 8, 1920, 1080, audio=True, given=frozenset({"duration", "size"}))
     out = ltx.encode_video(film, route, LTX)
     assert (out.method, out.url) == ("POST", "https://api.ltx.video/v1/text-to-video")
     assert dict(out.headers)["authorization"] == "Bearer ltx-fake"
@@ -192,10 +192,22 @@ def test_ltx_rests_on_documentation() -> None:
     made = ltx.decode_video(200, {"content-type": "video/mp4"}, b"film", LTX)
     assert not isinstance(made, JobState)
     assert made.assets[0].data == b"film"
-    with pytest.raises(BadRequest, match="6, 8, 10"):
-        ltx.encode_video(VideoRequest("x", 5, given=frozenset({"duration"})), route, LTX)
+    assert ltx.lengths(route) == (6, 8, 10, 12, 14, 16, 18, 20)
     with pytest.raises(BadRequest, match="25 or 50"):
         ltx.encode_video(VideoRequest("x", 6, fps=24), route, LTX)
+
+
+@pytest.mark.parametrize(
+    ("film", "word"),
+    [
+        (VideoRequest("x", 6, 1280, 720, given=frozenset({"size"})), "size: ltx-2-fast makes 1080p only, not 1280x720"),
+        (VideoRequest("x", 6, given=frozenset({"resolution"})), "resolution: ltx-2-fast makes 1080p, not 720p"),
+        (VideoRequest("x", 6, aspect_ratio="1:1", given=frozenset({"aspect_ratio"})), "aspectRatio: ltx-2-fast makes"),
+    ],
+)
+def test_a_shape_that_ltx_does_not_make_is_refused(film: VideoRequest, word: str) -> None:
+    with pytest.raises(BadRequest, match=word):
+        ltx.encode_video(film, Route("ltx", "ltx-2-fast"), LTX)
 
 
 ERRORS = [

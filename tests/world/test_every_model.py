@@ -44,8 +44,6 @@ CHATS: dict[Capability, dict[str, Any]] = {
     C.AUDIO_IN: {"messages": [{"role": "user", "content": [HEARD_PART]}]},
     C.AUDIO_OUT: {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "mp3"}},
 }
-#: A length that every route of a model makes, where its default is none.
-SECONDS = {"ltx-2": "&duration=6"}
 CLAIMS = [(model, capability) for model in MODELS for capability in sorted(model.capabilities)]
 OTHERS = [
     (model, number)
@@ -116,7 +114,7 @@ def ask(caller: Account, model: Model, capability: Capability, prompt: str = "a 
         case C.EDIT:
             return caller.post("/v1/images/edits", {**wanted, "image": URI})
         case C.VIDEO:
-            return caller.get(f"/video/{quote(prompt)}?model={model.name}{SECONDS.get(model.name, '')}")
+            return caller.get(f"/video/{quote(prompt)}?model={model.name}")
         case C.TRANSCRIPTION:
             body, kind = form({"model": model.name}, [("file", "a.wav", tone(2))])
             return caller.request("POST", "/v1/audio/transcriptions", body=body, headers={"Content-Type": kind})
