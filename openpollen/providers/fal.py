@@ -5,11 +5,13 @@ is not among its ``params``."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from openpollen.core.assets import ImageRequest, JobState, Media, MusicRequest, SpeechRequest, VideoRequest
+from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability, Provider, Route
 from openpollen.outbound.message import Outgoing
 from openpollen.providers.adapter import Adapter, BaseAdapter, Headers
@@ -17,23 +19,29 @@ from openpollen.providers.addresses import own_address
 from openpollen.providers.credential import credential
 from openpollen.providers.failures import unreadable
 from openpollen.providers.json_media import data_uri, post, read
-from openpollen.providers.shapes import nearest_ratio, shape_of, tier_of, whole_seconds
+from openpollen.providers.shapes import nearest_length, nearest_ratio, ratio_of, shape_of, tier_of, whole_seconds
 
+#: How far, in log space, a ratio may be from the one that is made for it: 3:2 passes for 4:3, a square does not.
+_FAR = math.log(1.25)
 _WIDE = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3", "21:9")
 
 
 class Family(Struct, frozen=True):
     """How models whose names begin alike call their inputs. ``size`` of pictures: in pixels, by a ratio, or not at all;
-    ``pictures``: the input for them; ``edit`` and ``draw`` are added to the path with and without pictures; ``seconds``: how
-    a length is written."""
+    ``pictures``: the input for them; ``edit`` and ``draw`` are added to the path with and without pictures, ``ends`` with a
+    first and a last one; ``seconds``: how a length is written, one of ``lengths`` where there are only some; ``framed``:
+    whether a film that begins with a picture can have another shape than that."""
 
     size: Literal["image_size", "aspect_ratio", ""] = ""
     pictures: str = ""
     edit: str = ""
     draw: str = ""
+    ends: str = ""
     seconds: Literal["", "text", "number", "suffixed"] = ""
     tiers: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
     ratios: tuple[str, ...] = _WIDE
+    framed: bool = True
     seed: bool = True
     sound: str = ""
     rates: bool = False
@@ -45,13 +53,30 @@ _FAMILIES = {
     "bytedance/seedream": Family("image_size", "image_urls"),
     "xai/grok-imagine-image": Family("aspect_ratio", "image_urls", edit="/edit", seed=False),
     "fal-ai/veo3.1": Family(
-        "", "image_url", "/image-to-video", "", "suffixed", ("720p", "1080p"), ("16:9", "9:16"), sound="generate_audio"
+        pictures="image_url",
+        edit="/image-to-video",
+        ends="/first-last-frame-to-video",
+        seconds="suffixed",
+        tiers=("720p", "1080p"),
+        lengths=(4, 6, 8),
+        ratios=("16:9", "9:16"),
+        sound="generate_audio",
     ),
     "fal-ai/bytedance/seedance": Family("", "image_url", seconds="text", tiers=("480p", "720p", "1080p")),
-    "wan/v2.6": Family("", "image_url", seconds="text", tiers=("720p", "1080p")),
+    "wan/v2.6": Family(
+        pictures="image_url", seconds="text", tiers=("720p", "1080p"), lengths=(5, 10, 15), framed=False
+    ),
     "fal-ai/wan/v2.2": Family("", "image_url", tiers=("480p", "580p", "720p"), ratios=("16:9", "9:16", "1:1")),
     "xai/grok-imagine-video": Family("", "image_url", seconds="number", tiers=("480p", "720p"), seed=False),
-    "fal-ai/ltx-2": Family(seconds="number", ratios=("16:9",), seed=False, sound="generate_audio", rates=True),
+    "fal-ai/ltx-2": Family(
+        seconds="number",
+        tiers=("1080p",),
+        lengths=(6, 8, 10, 12, 14, 16, 18, 20),
+        ratios=("16:9",),
+        seed=False,
+        sound="generate_audio",
+        rates=True,
+    ),
     "fal-ai/": Family("image_size"),
 }
 
@@ -99,6 +124,9 @@ class Fal(BaseAdapter):
             names |= {"width", "height", "size"}
         return frozenset(names)
 
+    def lengths(self, route: Route) -> tuple[int, ...]:
+        return _family(route).lengths
+
     def encode_image(
         self, request: ImageRequest, route: Route, provider: Provider, uploaded: tuple[str, ...] = ()
     ) -> Outgoing:
@@ -111,6 +139,7 @@ class Fal(BaseAdapter):
             body["aspect_ratio"] = nearest_ratio(request.width / request.height, family.ratios)
         pictures = [data_uri(image) for image in request.images]
         if pictures:
+            _check_pictures(len(pictures), len(pictures) if family.pictures.endswith("s") else 1, route)
             body[family.pictures] = pictures if family.pictures.endswith("s") else pictures[0]
         return _submit(body, request.seed, route, provider, family.edit if pictures else family.draw)
 
@@ -122,10 +151,14 @@ class Fal(BaseAdapter):
     ) -> Outgoing:
         family = _family(route)
         body: dict[str, Any] = {"prompt": request.prompt}
-        if not request.images:
-            body["aspect_ratio"] = nearest_ratio(shape_of(request), family.ratios)
+        if ratio := _ratio(request, family, route):
+            body["aspect_ratio"] = ratio
         if family.seconds:
-            seconds = whole_seconds(request, route.model)
+            seconds = (
+                nearest_length(request.seconds, family.lengths)
+                if family.lengths
+                else whole_seconds(request, route.model)
+            )
             body["duration"] = {"text": str(seconds), "number": seconds, "suffixed": f"{seconds}s"}[family.seconds]
         if family.tiers:
             body["resolution"] = tier_of(request, family.tiers, route.model)
@@ -133,9 +166,14 @@ class Fal(BaseAdapter):
             body[family.sound] = request.audio
         if family.rates and request.fps is not None:
             body["fps"] = request.fps
-        if request.images:
-            body[family.pictures] = data_uri(request.images[0])
-        return _submit(body, request.seed, route, provider, family.edit if request.images else family.draw)
+        pictures = [data_uri(image) for image in request.images]
+        _check_pictures(len(pictures), 2 if family.ends else 1, route)
+        if len(pictures) == 2:
+            body |= zip(("first_frame_url", "last_frame_url"), pictures, strict=True)
+        elif pictures:
+            body[family.pictures] = pictures[0]
+        path = (family.draw, family.edit, family.ends)[len(pictures)]
+        return _submit(body, request.seed, route, provider, path)
 
     def decode_video(self, status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
         return _begun(status, headers, body, provider)
@@ -186,6 +224,30 @@ class Fal(BaseAdapter):
 
 def _family(route: Route) -> Family:
     return next((family for start, family in _FAMILIES.items() if route.model.startswith(start)), Family())
+
+
+def _ratio(request: VideoRequest, family: Family, route: Route) -> str:
+    """The named ratio that is asked for, empty where the film takes the shape of its first picture. Raises BadRequest for one
+    that is far from all that the model makes."""
+    asked = bool(request.given & {"aspect_ratio", "size"})
+    if request.images and not asked:
+        return ""
+    if request.images and not family.framed:
+        raise BadRequest(
+            f"aspectRatio: {route.model} gives a film the shape of its picture; leave aspectRatio and size out."
+        )
+    wanted = shape_of(request)
+    ratio = nearest_ratio(wanted, family.ratios)
+    if asked and abs(math.log(ratio_of(ratio) / wanted)) > _FAR:
+        raise BadRequest(
+            f"aspectRatio: {route.model} makes {', '.join(family.ratios)}, not {request.aspect_ratio[:40]}."
+        )
+    return ratio
+
+
+def _check_pictures(count: int, most: int, route: Route) -> None:
+    if count > most:
+        raise BadRequest(f"image: {route.model} takes {'one picture' if most == 1 else 'a first and a last picture'}.")
 
 
 def _submit(body: dict[str, Any], seed: int | None, route: Route, provider: Provider, path: str) -> Outgoing:

@@ -41,9 +41,11 @@ def shape_of(request: VideoRequest) -> float:
 def tier_of(request: VideoRequest, tiers: Sequence[str], model: str, *, short_side: bool = False) -> str:
     """The resolution that is asked for, of those that a model has, from small to large: ``720p``. A size in pixels is taken
     to the nearest one, by all its pixels, or by its ``short_side`` for hosts whose 720p has 720 of them in any shape.
-    Raises BadRequest for one that is far from all of them, naming what would work."""
+    Raises BadRequest for one that is far from all of them, naming what would work; what nobody asked for is the first."""
     known = ", ".join(tiers)
     if "size" not in request.given:
+        if "resolution" not in request.given and request.resolution not in tiers:
+            return tiers[0]
         if request.resolution not in tiers:
             raise BadRequest(f"resolution: {model} makes {known}, not {request.resolution[:40]}.")
         return request.resolution

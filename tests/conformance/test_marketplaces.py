@@ -10,6 +10,7 @@ import pytest
 
 from openpollen.catalog.load import Catalog, load_catalog
 from openpollen.core.assets import Asset, ImageRequest, JobState, MusicRequest, VideoRequest
+from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability, Provider, Route
 from openpollen.outbound.message import Outgoing
 from openpollen.providers.adapter import adapters
@@ -53,6 +54,7 @@ fal, replicate = adapters()["fal"], adapters()["replicate"]
 FAL = Provider("fal", "fal", "https://queue.fal.run", "fake-id:fake-secret", headers={"authorization": "Key {key}"})
 REPLICATE = Provider("replicate", "replicate", "https://api.replicate.com/v1", "r8_fake")
 PIXEL = Asset(b"\x89PNG of no pixels", "image/png", "a.png")
+SHAPED = frozenset({"aspect_ratio"})
 LARGE = Asset(bytes(256 * 1024 + 1), "image/png", "a.png")
 
 
@@ -118,6 +120,37 @@ def test_a_picture_of_fal_from_start_to_end() -> None:
         ("xai/grok-imagine-video/text-to-video", VideoRequest("x", 5), "", {"duration": 5, "resolution": "720p"}),
         ("fal-ai/ltx-2/text-to-video/fast", VideoRequest("x", 6, fps=25), "", {"duration": 6, "fps": 25}),
         ("wan/v2.6/image-to-video", VideoRequest("x", 5, images=(PIXEL,)), "", {"image_url": "data:image/png"}),
+        ("fal-ai/ltx-2/text-to-video/fast", VideoRequest("x", 5), "", {"duration": 6, "resolution": "1080p"}),
+        (
+            "fal-ai/veo3.1/fast",
+            VideoRequest("x", 8, aspect_ratio="9:16", images=(PIXEL,), given=SHAPED),
+            "/image-to-video",
+            {"image_url": "data:", "aspect_ratio": "9:16"},
+        ),
+        (
+            "fal-ai/veo3.1/fast",
+            VideoRequest("x", 8, images=(PIXEL, PIXEL)),
+            "/first-last-frame-to-video",
+            {"first_frame_url": "data:", "last_frame_url": "data:"},
+        ),
+        (
+            "fal-ai/bytedance/seedance/v1/lite/image-to-video",
+            VideoRequest("x", 5, 720, 720, "1:1", images=(PIXEL,), given=frozenset({"size"})),
+            "",
+            {"aspect_ratio": "1:1", "resolution": "480p"},
+        ),
+        (
+            "fal-ai/wan/v2.2-a14b/image-to-video/turbo",
+            VideoRequest("x", 5, aspect_ratio="1:1", resolution="480p", images=(PIXEL,), given=SHAPED),
+            "",
+            {"aspect_ratio": "1:1"},
+        ),
+        (
+            "xai/grok-imagine-video/image-to-video",
+            VideoRequest("x", 5, aspect_ratio="2:3", images=(PIXEL,), given=SHAPED),
+            "",
+            {"aspect_ratio": "2:3"},
+        ),
     ],
 )
 def test_families_of_fal_by_their_documentation(
@@ -132,6 +165,22 @@ def test_families_of_fal_by_their_documentation(
         wanted = value[0] if isinstance(value, list) else value
         assert shown.startswith(wanted) if str(wanted).startswith("data:") else shown == wanted
     assert "seed" not in got
+
+
+@pytest.mark.parametrize(
+    ("model", "film", "word"),
+    [
+        ("wan/v2.6/image-to-video", VideoRequest("x", 5, aspect_ratio="1:1", images=(PIXEL,), given=SHAPED), "aspectRatio"),
+        ("wan/v2.6/image-to-video", VideoRequest("x", 5, images=(PIXEL, PIXEL)), "image"),
+        ("fal-ai/ltx-2/text-to-video/fast", VideoRequest("x", 6, aspect_ratio="9:16", given=SHAPED), "aspectRatio"),
+        ("fal-ai/ltx-2/text-to-video/fast", VideoRequest("x", 6, 640, 360, given=frozenset({"size"})), "size"),
+        ("fal-ai/ltx-2/text-to-video/fast", VideoRequest("x", 6, resolution="480p", given=frozenset({"resolution"})),
+         "resolution"),
+    ],
+)  # fmt: skip
+def test_what_a_family_of_fal_has_no_name_for_is_refused(model: str, film: VideoRequest, word: str) -> None:
+    with pytest.raises(BadRequest, match=f"^{word}: {model} "):
+        fal.encode_video(film, Route("fal", model), FAL)
 
 
 def test_music_of_fal_by_its_documentation() -> None:
