@@ -94,6 +94,10 @@ MODES = {
     "resets": "resets the connection instead of answering",
     "judge": "calls a text unsafe that is an answer of this host; bills nothing",
     "url-gone": "image: answers with the address of a picture that is not there",
+    "picture-html": "image: a page in place of the picture's bytes",
+    "picture-head": "image: the eight bytes that a PNG begins with",
+    "picture-cut": "image: a PNG without its end",
+    "picture-junk": "image: a JPEG's mark and junk behind it",
     "job-fails": "video: the job fails",
     "job-refused": "video: the job fails for its content",
     "job-withheld": "video: the job is done, and its film is withheld for its content",
@@ -248,7 +252,7 @@ class FakeProvider:
                 await self._chat(request, mode, wire)
         elif path == "/images/generations":
             count = int(request.json.get("n", 1))
-            image = image_answer(request.json.get("size", "1024x1024"), count, self._picture_url(request, mode))
+            image = image_answer(request.json.get("size", "1024x1024"), count, self._picture_url(request, mode), mode)
             await self._whole(answer(200, image), Charge("images", request.model, units=count), wire)
         elif path == "/images/edits":
             await self._whole(

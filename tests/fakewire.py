@@ -10,7 +10,7 @@ import math
 import struct
 import wave
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from typing import Any
@@ -210,11 +210,21 @@ def reported(request: Recorded, mode: str) -> dict[str, Any]:
     return usage
 
 
-def image_answer(size: str, count: int, url: str | None) -> dict[str, Any]:
+#: Modes whose picture is none -> what comes of the PNG.
+UNUSABLE: dict[str, Callable[[bytes], bytes]] = {
+    "picture-html": lambda _: b"<html><body>Please sign in.</body></html>",
+    "picture-head": lambda png: png[:8],
+    "picture-cut": lambda png: png[:-40],
+    "picture-junk": lambda png: b"\xff\xd8\xff\xe0" + png[8:],
+}
+
+
+def image_answer(size: str, count: int, url: str | None, mode: str = "") -> dict[str, Any]:
     width, _, height = size.partition("x")
     if url is not None:
         return {"created": 1764000000, "data": [{"url": url}] * count}
-    data = base64.b64encode(picture(int(width), int(height))).decode()
+    png = picture(int(width), int(height))
+    data = base64.b64encode(UNUSABLE[mode](png) if mode in UNUSABLE else png).decode()
     return {"created": 1764000000, "data": [{"b64_json": data}] * count}
 
 

@@ -81,7 +81,7 @@ def operator_file(base_url: str, settings: str = "") -> str:
         model("lab-step-video", '"video"', "step-film", '{ second = "0.02" }'),
         model("lab-image-fails", '"image"', "error-500", '{ image = "0.03" }'),
     ]
-    modes = [mode for mode in MODES if not mode.startswith(("error-N", "job-", "step"))]
+    modes = [mode for mode in MODES if not mode.startswith(("error-N", "job-", "picture-", "step"))]
     errors = [f"error-{status}" for status in (400, 401, 402, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503, 504)]
     parts += [chat_model(f"lab-{mode}", mode) for mode in [*modes, *errors]]
     parts += [chat_model(f"lab-step-{mode}", f"step-{mode}") for mode in STEPPED]

@@ -96,6 +96,10 @@ class Health:
         circuit.turnstile.leave(route)
         circuit.probing = False
 
+    def took(self, route: Route) -> None:
+        """The provider took a job: the route is back, but what failed in a row counts until one is made."""
+        self.circuit(route).pause = 0.0
+
     def went_well(self, route: Route, seconds: float) -> None:
         """The provider answered, if only with the caller's fault; ``seconds`` is how long that took."""
         circuit = self.circuit(route)

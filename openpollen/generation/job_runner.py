@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -173,7 +174,9 @@ class Runner:
         job: _Job | None = None
         try:
             held = await self._pipeline.hold(call, admission, durable=True)
-            attempt, state = await self._pipeline.routing.first(call, admission, partial(self._submit, call))
+            attempt, state = await self._pipeline.routing.first(
+                call, admission, partial(self._submit, call), begins=True
+            )
             call.headers.update(attempt.told)
             row = structs.replace(row, provider=attempt.provider.name, upstream_id=state.id)
             work = structs.replace(work, ticket=held.ticket, route=attempt.route)
@@ -251,8 +254,10 @@ class Runner:
             done = await job.remote.until_done(state, lambda seen: self._follow(job, seen))
             made = await job.remote.fetch(done, lambda media: self._bring(job, media))
             usage = await self._measured(job, made)
+            self._pipeline.routing.ended(job.attempt, _seconds(row))
             ending = asyncio.ensure_future(self._keep(job, made, usage))
         except GatewayError as error:
+            self._pipeline.routing.ended(job.attempt, _seconds(row), error)
             await self._broken(job, error)
             return
         except Exception:
@@ -368,3 +373,8 @@ class Runner:
         provider = self._pipeline.registry.providers.get(work.route.provider)
         adapter = self._pipeline.adapter(provider) if provider is not None and provider.live else None
         return None if provider is None or adapter is None else Attempt(work.route, provider, adapter)
+
+
+def _seconds(row: JobRow) -> float:
+    """How long ago a job was asked for."""
+    return time.time() - row.created_at / 1000

@@ -32,7 +32,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 15.0, 1.5
 #: Times in a row that a provider may refuse to hand out what it finished before it is believed.
 _REFUSALS = 5
 _REFUSED = "content_policy_violation"
-_REFUSING = frozenset({None, "provider_unknown_model", "upstream_invalid_request", "upstream_invalid_answer"})
+_REFUSING = frozenset(
+    {None, "provider_unknown_model", "upstream_invalid_request", "upstream_invalid_answer", "result_gone"}
+)
 #: Redirects that are followed from a result's address.
 _REDIRECTS = 3
 _REDIRECTING = frozenset({301, 302, 303, 307, 308})
@@ -62,7 +64,9 @@ class Remote:
             if state.status == "failed":
                 raise _failed(state)
             if time.time() + pause > self._deadline:
-                raise GatewayTimeout("The result was not ready in time; nothing was charged.", reason="job_timeout")
+                raise GatewayTimeout(
+                    "The result was not ready in time; nothing was charged.", reason="job_timeout", spent=True
+                )
             await asyncio.sleep(pause)
             pause = pause if local else min(pause * _GROWTH, _LONGEST_PAUSE)
             try:
@@ -161,18 +165,20 @@ async def finish(
     heard: Heard,
 ) -> Media:
     """What a job makes, waited for here: work that ends with whoever waits for it. ``heard`` tells afterwards whether the
-    provider bills it: a job that was begun is not billed before it is done. Raises GatewayError, and Failure for a job
-    that failed, which another provider may still make."""
+    provider bills it: a job that was begun is not billed before it is done. Raises Failure; what was not the caller's fault
+    another provider may still make."""
     heard.parts = None
     job = Remote(upstream, attempt, time.time() + seconds)
     try:
-        try:
-            done = await job.until_done(state, _nobody)
-        except BadGateway as fault:
-            raise Failure(fault, retryable=True) from fault
+        done = await job.until_done(state, _nobody)
         heard.parts = []
         return await job.fetch(done, bring)
-    except (GatewayTimeout, asyncio.CancelledError):
+    except GatewayError as fault:
+        if isinstance(fault, GatewayTimeout) and not await asyncio.shield(job.cancel(state.id)):
+            heard.parts = []
+        fault.spent = fault.spent or heard.parts is not None
+        raise Failure(fault, retryable=fault.status >= 500) from fault
+    except asyncio.CancelledError:
         if not await asyncio.shield(job.cancel(state.id)):
             heard.parts = []
         raise

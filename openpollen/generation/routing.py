@@ -37,10 +37,17 @@ class Routing:
         self._in_vain = in_vain
 
     async def first(
-        self, call: Call, admission: Admission, make: Callable[[Attempt, Heard], Awaitable[T]], *, stays: bool = False
+        self,
+        call: Call,
+        admission: Admission,
+        make: Callable[[Attempt, Heard], Awaitable[T]],
+        *,
+        stays: bool = False,
+        begins: bool = False,
     ) -> T:
         """The first route's result, of the next one only where the failure allows it. A call that ``stays`` with its route
-        after this, as a stream does, must ``leave`` it. Raises GatewayError."""
+        after this, as a stream does, must ``leave`` it; of one that only ``begins`` a job ``ended`` must tell how it went.
+        Raises GatewayError."""
         last: GatewayError | None = None
         resting: list[float] = []
         for attempt in admission.attempts:
@@ -49,7 +56,7 @@ class Routing:
                 continue
             heard = Heard()
             try:
-                return await self._observed(attempt, partial(make, attempt, heard), stays)
+                return await self._observed(attempt, partial(make, attempt, heard), stays, begins)
             except Failure as failure:
                 if failure.error.spent:
                     self._in_vain(call, admission, attempt, heard)
@@ -61,7 +68,7 @@ class Routing:
                 raise
         raise last or _resting(call, resting)
 
-    async def _observed(self, attempt: Attempt, make: Callable[[], Awaitable[T]], stays: bool) -> T:
+    async def _observed(self, attempt: Attempt, make: Callable[[], Awaitable[T]], stays: bool, begins: bool) -> T:
         """What a route makes; how that went is noted. A route that could not be reached is asked once more, a little later."""
         route = attempt.route
         if attempt.provider.name == LOCAL:
@@ -84,7 +91,10 @@ class Routing:
                     again = False
                     await asyncio.sleep(random.uniform(*_RETRY_PAUSE))
                 else:
-                    self._health.went_well(route, time.monotonic() - started)
+                    if begins:
+                        self._health.took(route)
+                    else:
+                        self._health.went_well(route, time.monotonic() - started)
                     if not stays:
                         self._health.leave(route)
                     return result
@@ -105,6 +115,16 @@ class Routing:
         """Ends a call that stayed with its route."""
         if attempt.provider.name != LOCAL:
             self._health.leave(attempt.route)
+
+    def ended(self, attempt: Attempt, seconds: float, error: GatewayError | None = None) -> None:
+        """Notes how a job went that a call began, ``seconds`` ago."""
+        if attempt.provider.name == LOCAL:
+            return
+        if error is None or error.status < 500:  # the caller's fault, or refused content: the route itself is well
+            self._health.went_well(attempt.route, seconds)
+        else:
+            log.warning("%s failed: %s", attempt.route.provider, error.message)
+            self._health.failed(attempt.route, error.message, error.retry_after)
 
 
 def _resting(call: Call, waits: list[float]) -> ServiceUnavailable:

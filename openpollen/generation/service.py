@@ -54,9 +54,10 @@ from openpollen.generation.voice import converse, is_spoken
 from openpollen.ledger import pricing
 from openpollen.ledger.entries import Hold, HoldRequest, Markup
 from openpollen.ledger.wallet import Wallet
+from openpollen.media.picture import opens
 from openpollen.media.sniff import sniff
 from openpollen.providers.adapter import Adapter
-from openpollen.providers.failures import LOCAL, unreadable
+from openpollen.providers.failures import LOCAL, Failure, unreadable
 from openpollen.settings import Settings
 from openpollen.usage.record import Paid
 
@@ -305,14 +306,20 @@ class Pipeline:
         """The bytes of an answer, waited for where the provider has only begun them."""
         bring = partial(self.bytes_of, provider=attempt.provider, wanted=wanted)
         if isinstance(answer, Media):
-            return await bring(answer)
+            try:
+                return await bring(answer)
+            except BadGateway as fault:
+                raise Failure(fault, retryable=True) from fault
         return await finish(self.upstream, attempt, answer, self.job_seconds, bring, heard)
 
     async def bytes_of(self, made: Media, provider: Provider, wanted: str) -> Media:
-        """Fetches what is still an address, and names every asset's media type by its bytes."""
+        """Fetches what is still an address, and names every asset's media type by its bytes. Raises BadGateway."""
         assets = [*made.assets, *[await self._fetch(url, provider.base_url) for url in made.urls]]
         sniffed = tuple(structs.replace(asset, mime=sniff(asset.data)) for asset in assets)
-        if not sniffed or any(not asset.data or not asset.mime.startswith(wanted) for asset in sniffed):
+        usable = bool(sniffed) and all(asset.data and asset.mime.startswith(wanted) for asset in sniffed)
+        if usable and wanted == "image/" and provider.name != LOCAL:
+            usable = all([await asyncio.to_thread(opens, asset.data) for asset in sniffed])
+        if not usable:
             raise BadGateway(
                 "The provider answered without a usable result; nothing was charged.",
                 reason="upstream_invalid_answer",

@@ -35,6 +35,7 @@ UNSNIFFED = "application/octet-stream"
 MAX_REDIRECTS = 3
 _MAX_URL = 8192
 _TRIED_ADDRESSES = 3
+_GONE = frozenset({400, 401, 403, 404, 410})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: What ``ipaddress`` of Python 3.11 calls global although nobody's public server has such an address.
 _NOT_PUBLIC = tuple(
@@ -54,7 +55,11 @@ OwnMedia = Callable[[str], Awaitable[Asset | None]]
 
 
 class _Refused(Exception):
-    pass
+    """Why an address cannot be used; ``gone`` when its host says that there is nothing."""
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -95,6 +100,8 @@ class Guard:
             return await self._fetch(url, max_bytes, timeout, accept, parse_origin(base_url)[0])
         except _Refused as reason:
             message = f"The provider made a result that could not be fetched: {reason}."
+            if reason.gone:
+                raise BadGateway(message, reason="result_gone", spent=True) from None
             raise BadGateway(message, reason="result_unavailable", spent=True) from None
 
     async def _fetch(
@@ -160,7 +167,8 @@ class Guard:
     async def _read(self, response: Response, url: str, max_bytes: int) -> Asset:
         try:
             if response.status != 200:
-                raise _Refused(f"its host answered with status {response.status}")
+                gone = response.status in _GONE
+                raise _Refused(f"its host answered with status {response.status}", gone=gone)
             length = response.headers.get("content-length", "")
             if length.isdigit() and int(length) > max_bytes:
                 raise _Refused(_too_large(max_bytes))

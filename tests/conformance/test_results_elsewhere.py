@@ -16,7 +16,9 @@ from openpollen.core.model import Provider, Route
 from openpollen.generation.admit import Attempt
 from openpollen.generation.remote import Remote
 from openpollen.generation.upstream import Upstream
+from openpollen.media.sniff import sniff
 from openpollen.outbound.client import Client
+from openpollen.outbound.guard import Guard
 from openpollen.outbound.message import Limits, Timeouts
 from openpollen.providers.adapter import adapters
 
@@ -39,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append((self.path, self.headers["x-goog-api-key"]))
         way = WAYS.get(self.path)
         data = b"" if way else b"film"
-        self.send_response(302 if way else 200)
+        self.send_response(302 if way else 404 if self.path == "/gone" else 200)
         if way:
             self.send_header("location", way)
         self.send_header("content-length", str(len(data)))
@@ -88,6 +90,28 @@ def test_the_credential_goes_along_at_the_provider(host: Host) -> None:
 def test_elsewhere_is_an_address_without_a_credential(host: Host) -> None:
     assert fetched(host, "/away") == Media(urls=(ELSEWHERE,))
     assert host.asked == [("/away", KEY)]
+
+
+def test_a_file_that_is_not_there_is_given_up_long_before_the_deadline(host: Host) -> None:
+    address = f"http://127.0.0.1:{host.server_port}"
+
+    async def main() -> None:
+        client = Client(Limits(beat=0.01))
+        guard = Guard(client, sniff)
+
+        async def bring(media: Media) -> Media:
+            return Media((await guard.fetch_result(media.urls[0], address, max_bytes=1000),))
+
+        attempt = Attempt(Route("fal", "x"), Provider("fal", "fal", address), adapters()["fal"])
+        remote = Remote(Upstream(client, Timeouts()), attempt, time.time() + 600)
+        try:
+            await remote.fetch(JobState("1", "done", 100, media=Media(urls=(f"{address}/gone",))), bring)
+        finally:
+            await client.close()
+
+    with pytest.raises(GatewayError) as caught:
+        asyncio.run(asyncio.wait_for(main(), 30))
+    assert (caught.value.reason, len(host.asked)) == ("job_lost", 5)
 
 
 def test_a_way_without_an_end_is_left(host: Host) -> None:
