@@ -71,6 +71,11 @@ MODES = {
     "empty": "200 with an empty body",
     "json-for-stream": "answers a stream request with a whole JSON answer",
     "cut": "closes in the middle of a frame (or of the body)",
+    "role-error": "a stream with an error event after the role",
+    "role-overloaded": "the same, of a host that is overloaded",
+    "role-refused": "the same, for its content",
+    "role-cut": "breaks a stream off after the role",
+    "role-silent": "a stream without another word after the role",
     "error-frame": "a stream with an error event after two pieces",
     "no-done": "a stream without [DONE]",
     "no-usage": "reports no usage",
@@ -314,7 +319,9 @@ class FakeProvider:
                 for part in [piece[i : i + 1] for i in range(len(piece))] if mode == "bytes" else [piece]:
                     await wire.write(b"%x\r\n%b\r\n" % (len(part), part), "frame")
                 sent, said_pieces, text = sent + 1, said_pieces + (said > 0), text + said
-                if mode == "cut" and sent == 3:
+                if mode == "role-silent":
+                    await wire.ended()
+                if mode == "role-cut" or (mode == "cut" and sent == 3):
                     await wire.write(b'400\r\ndata: {"id": "c", "choi')
                     raise Reset
             await wire.write(b"0\r\n\r\n")

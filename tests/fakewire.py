@@ -287,6 +287,14 @@ def refusal(mode: str, request: Recorded) -> bytes | None:
     return None
 
 
+#: Modes whose streams end with an error after the role -> its code.
+ROLE_ERRORS = {
+    "role-error": "server_error",
+    "role-overloaded": "overloaded_error",
+    "role-refused": "content_policy_violation",
+}
+
+
 async def pieces(request: Recorded, mode: str) -> AsyncIterator[tuple[bytes, int]]:
     """The events of a stream, one at a time, and how many bytes of text each says."""
     base = {"id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1764000000, "model": request.model}
@@ -299,6 +307,10 @@ async def pieces(request: Recorded, mode: str) -> AsyncIterator[tuple[bytes, int
         )
 
     yield piece({"role": "assistant", "content": ""}), 0
+    if mode in ROLE_ERRORS:
+        error = {"message": f"fake error after the role: {ROLE_ERRORS[mode]}", "code": ROLE_ERRORS[mode]}
+        yield b"data: " + json.dumps({"error": error}).encode() + b"\n\n", 0
+        return
     words = text_of(request).split(" ")
     for number, word in enumerate(words, 1):
         usage = _usage(*usage_of(request, " ".join(words[:number]))) if mode == "double-usage" else None

@@ -88,6 +88,8 @@ def operator_file(base_url: str, settings: str = "") -> str:
     parts.append(_two_routes("lab-vain-first", "lab", "ok", first_model="garbage"))
     parts.append(_two_routes("lab-second-chance", "gone", "ok"))
     parts.append(_two_routes("lab-falls-back", "lab", "ok", first_model="error-500"))
+    for mode in ("role-error", "role-overloaded", "role-refused", "role-cut", "role-silent"):
+        parts.append(_two_routes(f"lab-{mode}-first", "lab", "ok", first_model=mode))
     parts.append(_two_routes("lab-no-way-back", "lab", "ok", first_model="content-policy"))
     return "\n".join(parts)
 

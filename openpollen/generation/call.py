@@ -83,9 +83,11 @@ class Call:
 @dataclass(slots=True)
 class Heard:
     """What a provider has answered to one attempt. ``parts`` are the pieces of a 2xx answer's body so far, ``None`` while
-    there is none: what was answered may be billed, even when nothing can be made of it (rule 28)."""
+    there is none: what was answered may be billed, even when nothing can be made of it (rule 28). ``usage`` is what a
+    stream reported so far."""
 
     parts: list[bytes] | None = None
+    usage: Usage | None = None
 
     @property
     def body(self) -> bytes:

@@ -251,7 +251,7 @@ class Pipeline:
 
     def _vain(self, call: Call, admission: Admission, attempt: Attempt, heard: Heard) -> None:
         if heard.parts is not None:
-            usage = measure.assumed(call.request, heard.body, call.model, admission.price)
+            usage = heard.usage or measure.assumed(call.request, heard.body, call.model, admission.price)
             self.book(Order.of(call, admission), attempt.provider.name, usage)
 
     async def _make(self, call: Call, admission: Admission, attempt: Attempt, heard: Heard) -> Result:

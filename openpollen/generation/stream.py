@@ -1,6 +1,7 @@
 """Streamed chat: frames are relayed as they come; the last one carries usage and cost, then ``[DONE]`` (rule 16).
 
-The answer's head waits for the provider's first frame, because until then another route may still be tried. Whatever
+The answer's head waits for the provider's first frame that says something, because until then another route may still be
+tried: many hosts send a role first, and fail then. Whatever
 ends the stream, the client, the provider or this worker's stop, what was made and sent on is settled once.
 """
 
@@ -257,7 +258,8 @@ def openai_usage(usage: Usage) -> dict[str, Any]:
 
 
 async def _open(pipeline: Pipeline, call: Call, attempt: Attempt, heard: Heard) -> _Opened:
-    """Sends the request on one route and waits for its first frame. Raises Failure; ``heard`` has what came then."""
+    """Sends the request on one route and waits for its first frame that says something; those before it are kept. Raises
+    Failure; ``heard`` has what came then."""
     request = call.request
     assert isinstance(request, ChatRequest)
     adapter, provider = attempt.adapter, attempt.provider
@@ -270,15 +272,22 @@ async def _open(pipeline: Pipeline, call: Call, attempt: Attempt, heard: Heard) 
         async for piece in pieces:
             if heard.parts is not None:
                 heard.parts.append(piece)
-            frames = decoder.feed(piece)
-            if frames:
+            fed = decoder.feed(piece)
+            frames += fed
+            heard.usage = next((frame.usage for frame in reversed(fed) if frame.usage is not None), heard.usage)
+            if not all(frame.empty for frame in fed):
                 break
         else:
-            frames = decoder.end()
-        if frames and frames[0].error is not None:
-            raise adapter.error(200, {}, frames[0].data, provider)
-        if not frames:
+            frames += decoder.end()
+        first = next((frame for frame in frames if not frame.empty), None)
+        if first is None:
             raise Failure(BadGateway("The provider answered with an empty stream.", spent=True), retryable=True)
+        if first.error is not None:
+            raise adapter.error(200, {}, first.data, provider)
+    except Failure as failure:
+        response.close()
+        failure.error.spent = failure.error.spent or any(frame.empty for frame in frames)  # it had begun to work
+        raise
     except BaseException:
         response.close()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,58 @@ def test_the_next_route_serves_when_the_first_cannot(payer: Account, fake: FakeP
     streamed = payer.chat("lab-falls-back", stream=True).events
     assert nano(streamed[-2]["usage"]["pollen_cost"]) == ANSWER
     assert [request.model for request in fake.requests] == ["ok", "error-500", "ok", "error-500", "ok"]
+
+
+#: Modes that fail behind the role -> what the caller gets where there is no other route.
+BEHIND_THE_ROLE = {
+    "role-error": (502, "upstream_error"),
+    "role-overloaded": (503, "upstream_overloaded"),
+    "role-cut": (502, "upstream_broken"),
+    "role-silent": (504, "upstream_timeout"),
+}
+
+
+@pytest.fixture(scope="module")
+def hasty(lab: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A server that waits half a second for the next word, and never rests a route."""
+    folder = tmp_path_factory.mktemp("hasty")
+    config = folder / "openpollen.toml"
+    config.write_text(labconfig.operator_file(lab.base_url, f"{SETTINGS}idle_timeout_s = 0.5\nrest_after = 0\n"))
+    with Gateway(folder / "data", config, env={"LAB_KEY": KEY}) as running:
+        yield running
+
+
+@pytest.mark.parametrize("mode", BEHIND_THE_ROLE)
+def test_a_stream_that_has_only_begun_is_made_by_the_next_route(hasty: Gateway, fake: FakeProvider, mode: str) -> None:
+    payer = hasty.account()
+    with balanced(hasty, fake):
+        events = payer.chat(f"lab-{mode}-first", stream=True).events
+        said = "".join(choice["delta"].get("content") or "" for event in events[:-1] for choice in event["choices"])
+        assert (said, nano(events[-2]["usage"]["pollen_cost"])) == (TEXT, ANSWER)
+        assert next(event["choices"][0]["delta"] for event in events[:-1] if event["choices"])["role"] == "assistant"
+    assert [request.model for request in fake.requests] == [mode, "ok"]
+    assert payer.balance == NANO - ANSWER
+
+
+@pytest.mark.parametrize("mode", BEHIND_THE_ROLE)
+def test_a_stream_that_has_only_begun_fails_as_a_whole_answer_does(
+    hasty: Gateway, fake: FakeProvider, mode: str
+) -> None:
+    payer = hasty.account()
+    with balanced(hasty, fake):
+        reply = payer.chat(f"lab-{mode}", stream=True)
+        assert (reply.status, reply.error["reason"]) == BEHIND_THE_ROLE[mode]
+        assert reply.headers["x-should-retry"] == "false"
+    assert payer.balance == NANO
+
+
+def test_content_that_is_refused_behind_the_role_goes_to_no_other_route(hasty: Gateway, fake: FakeProvider) -> None:
+    payer = hasty.account()
+    with balanced(hasty, fake):
+        reply = payer.chat("lab-role-refused-first", stream=True)
+        assert (reply.status, reply.error["reason"]) == (422, "content_policy_violation")
+    assert [request.model for request in fake.requests] == ["role-refused"]
+    assert payer.balance == NANO
 
 
 def test_no_other_route_is_tried_after_a_refusal_of_content(payer: Account, fake: FakeProvider) -> None:

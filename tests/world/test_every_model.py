@@ -18,7 +18,8 @@ from openpollen.engines import codec
 from openpollen.ledger.pricing import PriceFacts, UnpricedUsage, charge, with_input_of
 from openpollen.media.sniff import sniff
 from tests.fakewire import picture, tone
-from tests.gateway import Account, Gateway, Reply, form
+from tests.faults.books import books
+from tests.gateway import Account, Gateway, Reply, eventually, form
 from tests.world.conftest import Pretended
 
 MODELS = [model for model in load_catalog().models if not model.local]
@@ -102,6 +103,21 @@ def test_another_route_serves_when_those_before_it_fail(
         assert reply.cost in billed(world, model)
     except UnpricedUsage:  # it bills in another unit than the model's price, which is measured here
         assert reply.cost > 0
+
+
+def test_what_a_stream_reported_before_it_failed_is_booked(gateway: Gateway, caller: Account, world: Pretended) -> None:
+    """Anthropic tells what was read with its first event, which says nothing yet: the next route answers."""
+    world.clear()
+    world.faults(bedrock=["503"], anthropic=["cut=1"])
+    (claude,) = (model for model in MODELS if model.name == "claude")
+    before = books(gateway)
+    *_, last, _ = caller.chat("claude", messages=HELLO, stream=True).events
+    (line,) = world.bill
+    assert line["provider"] == "vertex-anthropic"
+    assert float(last["usage"]["pollen_cost"]) * 1e9 == pytest.approx(charge_of(line["usage"], claude), abs=0.5)
+    read = charge_of({**line["usage"], "output_tokens": 1}, claude)
+    eventually(lambda: books(gateway).booked > before.booked, "a booking")
+    assert books(gateway).booked - before.booked == read
 
 
 def ask(caller: Account, model: Model, capability: Capability, prompt: str = "a fox") -> Reply:
