@@ -49,7 +49,7 @@ class Remote:
         self._upstream = upstream
         self._attempt = attempt
         self._deadline = deadline
-        self.done = False
+        self.done = False  # and so billed
 
     async def until_done(self, state: JobState, follow: Follow) -> JobState:
         """Waits for the end of the job. Raises GatewayError: 422 for refused content, 504 at the deadline, 502 when the
@@ -92,6 +92,9 @@ class Remote:
             try:
                 return await bring(state.media or await self._result(state))
             except Failure as failure:
+                if failure.unmade:
+                    self.done = False
+                    raise failure.error from failure
                 error = failure.error
             except GatewayError as fault:
                 error = fault
@@ -174,9 +177,9 @@ async def finish(
         heard.parts = []
         return await job.fetch(done, bring)
     except GatewayError as fault:
-        if isinstance(fault, GatewayTimeout) and not await asyncio.shield(job.cancel(state.id)):
-            heard.parts = []
-        fault.spent = fault.spent or heard.parts is not None
+        billed = job.done or (isinstance(fault, GatewayTimeout) and not await asyncio.shield(job.cancel(state.id)))
+        heard.parts = [] if billed else None
+        fault.spent = fault.spent or billed
         raise Failure(fault, retryable=fault.status >= 500) from fault
     except asyncio.CancelledError:
         if not await asyncio.shield(job.cancel(state.id)):

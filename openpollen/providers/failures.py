@@ -101,12 +101,14 @@ _LOCAL_ERRORS: Mapping[int, type[GatewayError]] = {
 
 
 class Failure(Exception):
-    """A call that a provider did not serve: the ``error`` for the caller, and whether another route may be tried."""
+    """A call that a provider did not serve: the ``error`` for the caller, and whether another route may be tried. ``unmade``
+    is said of a job whose host tells only in place of its result that it failed."""
 
-    def __init__(self, error: GatewayError, *, retryable: bool) -> None:
+    def __init__(self, error: GatewayError, *, retryable: bool, unmade: bool = False) -> None:
         super().__init__(error.message)
         self.error = error
         self.retryable = retryable
+        self.unmade = unmade
 
 
 class Words(Struct, frozen=True):

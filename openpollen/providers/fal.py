@@ -17,12 +17,14 @@ from openpollen.outbound.message import Outgoing
 from openpollen.providers.adapter import Adapter, BaseAdapter, Headers
 from openpollen.providers.addresses import own_address
 from openpollen.providers.credential import credential
-from openpollen.providers.failures import unreadable
-from openpollen.providers.json_media import data_uri, post, read
+from openpollen.providers.failures import Failure, from_answer, unreadable
+from openpollen.providers.json_media import JobError, data_uri, failed, post, read
 from openpollen.providers.shapes import nearest_length, nearest_ratio, ratio_of, shape_of, tier_of, whole_seconds
 
 #: How far, in log space, a ratio may be from the one that is made for it: 3:2 passes for 4:3, a square does not.
 _FAR = math.log(1.25)
+#: Statuses in place of a result: the request was invalid or refused after all, or the model failed.
+_FAILED = frozenset({400, 422, 500})
 _WIDE = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3", "21:9")
 
 
@@ -88,7 +90,8 @@ class _Begun(Struct, frozen=True):
 class _Status(Struct, frozen=True):
     status: str = ""
     response_url: str = ""
-    error: str | None = None
+    error: Any = None
+    error_type: str | None = None
 
 
 class _File(Struct, frozen=True):
@@ -201,7 +204,10 @@ class Fal(BaseAdapter):
                 return JobState("", "queued")
             case "IN_PROGRESS":
                 return JobState("", "running")
-            case "COMPLETED" if job.response_url:
+            case "COMPLETED" if job.error or not job.response_url:
+                why = JobError(job.error_type, str(job.error) if job.error else None)
+                return failed("", why, "it has no result", provider)
+            case "COMPLETED":
                 return JobState("", "done", 100, result=own_address(job.response_url, provider))
             case _:
                 raise unreadable("a job in a state that is not known", provider)
@@ -210,7 +216,10 @@ class Fal(BaseAdapter):
         return Outgoing("GET", job.result, _headers(provider))
 
     def decode_result(self, status: int, headers: Headers, body: bytes, provider: Provider) -> Media:
-        """The addresses of what was made. A job that failed says so here, as an error."""
+        """The addresses of what was made. A job that failed may say so only here, as an error: it is not billed."""
+        if status in _FAILED:
+            failure = from_answer(status, headers, body, provider)
+            raise Failure(failure.error, retryable=failure.retryable, unmade=True)
         made = read(_Result, status, headers, body, provider)
         urls = [file.url for file in (*made.images, made.video, made.audio) if file.url]
         if not urls:

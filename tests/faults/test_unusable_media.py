@@ -21,7 +21,7 @@ from tests.labconfig import IMAGE, SECOND, model
 
 TIMES = "job_timeout_s = 2\nrest_after = 2\nrest_s = 30\n"
 #: Films and pictures of the queue, by what becomes of a job.
-QUEUED = ("never", "gone")
+QUEUED = ("never", "gone", "broken", "crashed", "invalid", "refused")
 
 
 class Queue(ThreadingHTTPServer):
@@ -44,8 +44,16 @@ class Queue(ThreadingHTTPServer):
                 return 400, {"status": "ALREADY_COMPLETED"}
             case "GET", ["never", *_, "status"]:
                 return 200, {"status": "IN_PROGRESS"}
+            case "GET", ["broken", *_, "status"]:
+                return 200, {"status": "COMPLETED", "error": "Runner terminated.", "error_type": "runner_error"}
             case "GET", [*_, "status"]:
                 return 200, {"status": "COMPLETED", "response_url": job}
+            case "GET", ["invalid", *_]:
+                return 422, {"detail": [{"loc": ["body", "prompt"], "msg": "too many words", "type": "value_error"}]}
+            case "GET", ["refused", *_]:
+                return 422, {"detail": [{"msg": "flagged", "type": "content_policy_violation"}]}
+            case "GET", ["crashed", *_]:
+                return 500, {"detail": "Internal Server Error"}
             case _:
                 return 200, {"images": [{"url": f"{self.url}/files/gone.png"}]}
 
@@ -86,6 +94,11 @@ def with_next(name: str, provider: str, upstream: str) -> str:
     return f'{first}\n[[models.routes]]\nprovider = "lab"\nmodel = "picture"\n'
 
 
+def of_queue(name: str, capability: str, mode: str, price: str) -> str:
+    """A model of the queue alone."""
+    return model(name, f'"{capability}"', f"fal-ai/{mode}", price).replace('"lab"', '"fal"')
+
+
 @pytest.fixture(scope="module")
 def served(lab: FakeProvider, queue: Queue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("unusable")
@@ -95,10 +108,8 @@ def served(lab: FakeProvider, queue: Queue, tmp_path_factory: pytest.TempPathFac
     parts += [model(f"lab-{mode}", '"image"', mode, '{ image = "0.03" }') for mode in UNUSABLE]
     parts += [with_next(f"next-{mode}", "lab", mode) for mode in (*UNUSABLE, "url-gone")]
     parts += [with_next(f"next-{mode}", "fal", f"fal-ai/{mode}") for mode in QUEUED]
-    parts += [
-        model(f"queued-{mode}", '"image"', f"fal-ai/{mode}", '{ image = "0.03" }').replace('"lab"', '"fal"')
-        for mode in QUEUED
-    ]
+    parts += [of_queue(f"queued-{mode}", "image", mode, '{ image = "0.03" }') for mode in QUEUED]
+    parts += [of_queue(f"queued-film-{mode}", "video", mode, '{ second = "0.02" }') for mode in QUEUED]
     config.write_text("\n".join(parts))
     with Gateway(folder / "data", config, env={"LAB_KEY": labconfig.KEY}) as running:
         yield running
@@ -152,7 +163,33 @@ def test_a_job_that_comes_to_nothing_is_noted_and_not_asked_for_again(
     assert route(payer, f"queued-{mode}")["failing"] > 0
 
 
-@pytest.mark.parametrize("mode", QUEUED)
+@pytest.mark.parametrize(
+    ("mode", "status", "words"),
+    [
+        ("broken", 502, "Runner terminated."),
+        ("crashed", 502, "failed"),
+        ("invalid", 400, "too many words"),
+        ("refused", 422, "flagged"),
+    ],
+)
+def test_a_job_that_failed_says_so_once_and_is_billed_to_nobody(
+    payer: Account, fake: FakeProvider, queue: Queue, mode: str, status: int, words: str
+) -> None:
+    queue.asked.clear()
+    with balanced(payer.gateway, fake):
+        reply = draw(payer, f"queued-{mode}")
+        assert (reply.status, words in reply.error["message"]) == (status, True), reply.text
+        assert payer.get(f"/video/a%20cat%20{mode}?model=queued-film-{mode}").status == status
+    assert len(queue.asked) == 2 * (2 if mode == "broken" else 3)
+    assert payer.balance == NANO
+
+
+@pytest.mark.parametrize(("mode", "status"), [("invalid", 400), ("refused", 422)])
+def test_what_is_the_callers_fault_goes_to_no_other_route(payer: Account, mode: str, status: int) -> None:
+    assert draw(payer, f"next-{mode}").status == status
+
+
+@pytest.mark.parametrize("mode", [mode for mode in QUEUED if mode not in ("invalid", "refused")])
 def test_the_next_route_draws_what_a_job_did_not(payer: Account, mode: str) -> None:
     reply = draw(payer, f"next-{mode}")
     assert (reply.status, reply.cost) == (200, IMAGE), reply.text
