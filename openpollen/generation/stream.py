@@ -32,6 +32,8 @@ from openpollen.usage.record import Paid
 
 #: The last event of every stream.
 DONE = b"data: [DONE]\n\n"
+#: How many frames that say nothing are kept while another route may still be tried; a host that sends more of them is at work.
+_MOST_KEPT = 100
 
 _encode = msgspec.json.Encoder().encode
 
@@ -275,14 +277,14 @@ async def _open(pipeline: Pipeline, call: Call, attempt: Attempt, heard: Heard) 
             fed = decoder.feed(piece)
             frames += fed
             heard.usage = next((frame.usage for frame in reversed(fed) if frame.usage is not None), heard.usage)
-            if not all(frame.empty for frame in fed):
+            if not all(frame.empty for frame in fed) or len(frames) > _MOST_KEPT:
                 break
         else:
             frames += decoder.end()
         first = next((frame for frame in frames if not frame.empty), None)
-        if first is None:
+        if first is None and len(frames) <= _MOST_KEPT:
             raise Failure(BadGateway("The provider answered with an empty stream.", spent=True), retryable=True)
-        if first.error is not None:
+        if first is not None and first.error is not None:
             raise adapter.error(200, {}, first.data, provider)
     except Failure as failure:
         response.close()
