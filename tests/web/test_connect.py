@@ -126,7 +126,7 @@ def visit(browser: Browser, site: Site) -> Iterator[Visit]:
 
 def test_the_script_is_small_and_asks_no_other_host(site: Site) -> None:
     script = site.gateway.request("GET", "/static/connect.js")
-    assert len(script.body) < 8_000
+    assert len(script.body) < 8_192
     assert set(re.findall(r"https?://[\w.-]+", script.text)) == set()
     assert "localStorage" not in script.text
     assert script.headers["cross-origin-resource-policy"] == "cross-origin"
@@ -189,6 +189,29 @@ def test_a_key_is_kept_for_the_tab_when_the_app_asks_for_that(visit: Visit, site
     page.get_by_role("button", name="Disconnect").click()
     expect(page.get_by_role("button", name="Connect with OpenPollen")).to_be_visible()
     assert page.evaluate("Object.keys(sessionStorage).length") == 0
+
+
+def test_a_key_that_a_call_asked_to_keep_is_kept_too(visit: Visit, site: Site) -> None:
+    page = visit.page
+    page.goto(site.page("remember.html"))
+    with page.expect_popup() as opened:
+        page.evaluate("OpenPollen.connect({ remember: true }); 0")
+    visit.allow(opened.value)
+    expect(page.get_by_role("button", name="Disconnect")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="Disconnect")).to_be_visible()
+    visit.write()
+    expect(page.locator("#haiku")).to_have_text(TEXT)
+
+
+def test_a_refusal_is_an_event_whoever_asked(visit: Visit, site: Site) -> None:
+    page = visit.page
+    page.goto(site.page("popup.html"))
+    page.evaluate("addEventListener('openpollen', ({ detail }) => { window.heard = detail.error?.code }); 0")
+    with page.expect_popup() as opened:
+        page.evaluate("OpenPollen.connect().catch((fault) => { window.caught = fault.code }); 0")
+    opened.value.get_by_role("button", name="No, thanks").click()
+    page.wait_for_function("window.caught === 'access_denied' && window.heard === 'access_denied'")
 
 
 def test_after_the_user_revokes_the_next_call_fails_and_says_so(visit: Visit, site: Site) -> None:

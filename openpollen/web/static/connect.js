@@ -1,5 +1,5 @@
 // connect.js of OpenPollen: the users of a page pay for their own AI. OAuth code flow with PKCE, no dependency.
-// The key stays in memory, or in this tab's session storage when asked (remember); never in local storage.
+// The key is in memory, or in session storage when asked (remember); never in local storage.
 (() => {
 const given = document.currentScript.dataset, host = new URL(document.currentScript.src).origin;
 const own = location.origin, store = sessionStorage, name = "openpollen", TRIP = "openpollen:trip";
@@ -43,8 +43,9 @@ async function begin() {
   return { verifier, state, redirectUri, url: `${host}/authorize?${query}` };
 }
 
-// Call it from a click, or the browser may keep the window shut.
-async function connect(options) {
+// Call it from a click: else no window opens.
+const connect = (options) => ask(options).catch((fault) => { tell(fault); throw fault; });
+async function ask(options) {
   settle(options);
   if (grant) return api;
   cancelTrip?.("superseded", "Another window asks now.");
@@ -69,7 +70,7 @@ function popup(child, trip) {
     };
     const heard = (event) => { if (event.origin === own && event.source === child) take(event.data); };
     cancelTrip = (code, message) => { end(); failed(new PollenError(code, message)); };
-    // A page on the way may cut the window off: it then looks closed, but this page has no focus.
+    // A window that a page on the way cut off looks closed, but has the focus.
     const watch = setInterval(() => {
       gone = child.closed && document.hasFocus() ? gone + 1 : 0;
       if (gone > 3) cancelTrip("closed", "The window was closed before you decided.");
@@ -80,7 +81,7 @@ function popup(child, trip) {
   });
 }
 
-// Takes an answer out of the address, for the page that opened this window or after a redirect.
+// Takes an answer out of the address: for the opener, or after a redirect.
 async function arrive() {
   const query = new URLSearchParams(location.search), { state, code, error, iss } = Object.fromEntries(query);
   if (!state?.startsWith("op.") || !(code || error)) return;
@@ -109,11 +110,11 @@ const post = (path, words) => fetch(host + path, { method: "POST", body: new URL
 async function token(words) {
   const response = await post("/api/oauth/token", { client_id: settings.appKey, ...words });
   const made = await response.json().catch(() => ({}));
-  if (!response.ok) throw new PollenError(made.error || "token", made.error_description || "No key was given out.", response.status);
+  if (!response.ok) throw new PollenError(made.error || "token", made.error_description || "No key came.", response.status);
   hold({ key: made.access_token, refresh: made.refresh_token, scope: made.scope });
 }
 
-// After a 401 the key is renewed if it can be, and the call repeated: once, and paid once.
+// After a 401 the key is renewed if it can be and the call repeated, once.
 async function call(path, init) {
   if (!grant) throw new PollenError("not_connected", "Connect first: nobody pays yet.");
   const url = new URL(path, host), used = grant;
@@ -152,7 +153,7 @@ async function disconnect() {
 }
 
 addEventListener("click", ({ target }) => {
-  if (target.closest?.("[data-openpollen-button]")) (grant ? disconnect() : connect()).catch(tell);
+  if (target.closest?.("[data-openpollen-button]")) (grant ? disconnect().catch(tell) : connect().catch(() => 0));
 });
 
 const api = {
@@ -164,7 +165,11 @@ window.OpenPollen = api;
 const ready = new Promise((done) => { document.readyState === "loading" ? addEventListener("DOMContentLoaded", done) : done(); });
 const arrived = arrive();
 if (given.appKey && !settings) settle();
-if (settings?.remember) grant ||= JSON.parse(store.getItem(place()));
+const kept = Object.keys(store).find((key) => key.startsWith(`${name}:${given.appKey || "pk_"}`));
+if (kept && !grant) {
+  settle({ appKey: kept.slice(name.length + 1), remember: true });
+  grant = JSON.parse(store.getItem(kept));
+}
 ready.then(() => tell());
 arrived.catch((fault) => ready.then(() => tell(fault)));
 })();
