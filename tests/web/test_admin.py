@@ -176,6 +176,17 @@ def test_users_are_found_by_part_of_a_name_and_by_id(home: House) -> None:
     assert "Nobody fits" in get(home, "/admin/users?q=%25_nobody").text
 
 
+def test_many_keys_of_a_user_are_shown_a_page_at_a_time(home: House) -> None:
+    owner = home.gateway.account(permissions="keys")
+    names = {f"key number {number:02}" for number in range(24)}
+    for name in names:
+        assert owner.post("/api/account/keys", {"name": name}).status == 200
+    pages = [get(home, f"/admin/users/{owner.id}?page={page}").text for page in (1, 2, 3)]
+    shown = [{name for name in names if f">{name}<" in page} for page in pages]
+    assert set().union(*shown) == names
+    assert all(0 < len(some) <= 10 for some in shown)
+
+
 def test_the_trail_narrows_to_an_action_and_an_account(home: House) -> None:
     path, _ = someone(home)
     post(home, f"{path}/tier", {"tier": "seed"})

@@ -16,7 +16,7 @@ from openpollen.storage.database import Connection
 from openpollen.usage import figures
 from openpollen.web.dashboard.bills import bill
 from openpollen.web.dashboard.plots import left_bar, share_bar
-from openpollen.web.dashboard.services import Services, page_number
+from openpollen.web.dashboard.services import Services, on_page, page_number
 from openpollen.web.pages import Viewer
 
 _PAGE = "/admin/users"
@@ -130,14 +130,17 @@ class UserPages:
         )
 
     async def _one(self, exchange: Exchange, viewer: Viewer, values: Values, faults: Values, status: int = 200) -> None:
-        user_id = exchange.args["id"]
+        user_id, page = exchange.args["id"], page_number(exchange)
 
         def look(connection: Connection) -> dict[str, Any]:
             user = users.get_user(connection, user_id)
+            shown, more = on_page(keys.list_keys(connection, user.id), page, _ROWS)
             return {
                 "user": user,
                 "wallet": credit.balances(connection, user.id),
-                "keys": keys.with_remaining(connection, keys.list_keys(connection, user.id)),
+                "keys": keys.with_remaining(connection, shown),
+                "page": page,
+                "more": more,
                 "bills": [bill(row) for row in figures.latest(connection, user.id, limit=_ROWS)],
                 "trail": audit.trail(connection, limit=_ROWS, subject=user.id),
             }
