@@ -127,16 +127,17 @@ def _query_schemas(route: Route) -> list[tuple[str, Any]]:
 # -- the readable page -------------------------------------------------------------------------------------------------
 
 _STYLE = """
-:root{color-scheme:light dark;--ink:#1d1b16;--soft:#6b6558;--paper:#fffdf6;--card:#fff;--line:#e8e0cc;--accent:#b8700a}
+:root{color-scheme:light dark;--ink:#1d1b16;--soft:#6b6558;--paper:#fffdf6;--card:#fff;--line:#e8e0cc;--accent:#874a00}
 @media(prefers-color-scheme:dark){:root{--ink:#f3eee0;--soft:#a9a18e;--paper:#16140f;--card:#1f1c16;--line:#37322a;--accent:#f0b040}}
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.6 system-ui,sans-serif}
 main{max-width:60rem;margin:0 auto;padding:2rem 1.2rem 5rem}h1{font-size:2.2rem;margin:.2em 0}h2{margin:2.5rem 0 .6rem}
 a{color:var(--accent)}nav a{margin-right:1rem}code,pre{font-family:ui-monospace,monospace;font-size:.88em}
+code{overflow-wrap:anywhere}nav a{display:inline-block}
 pre{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:1rem;overflow:auto}
 details{background:var(--card);border:1px solid var(--line);border-radius:10px;margin:.5rem 0;padding:.1rem 1rem}
 summary{cursor:pointer;padding:.5rem 0}summary b{display:inline-block;min-width:4.2rem;color:var(--accent)}
 table{border-collapse:collapse;width:100%;margin:.3rem 0 1rem}
-td,th{text-align:left;padding:.35rem .6rem;border-top:1px solid var(--line);vertical-align:top}
+td{overflow-wrap:anywhere}td,th{text-align:left;padding:.35rem .6rem;border-top:1px solid var(--line);vertical-align:top}
 .soft{color:var(--soft)}"""
 
 
@@ -155,7 +156,8 @@ def page(routes: Iterable[Route], server: str) -> str:
         "<p>Text, images, video and audio through one OpenAI-compatible API. Send "
         "<code>Authorization: Bearer YOUR_KEY</code> or <code>?key=YOUR_KEY</code>. "
         'The same as data: <a href="/openapi.json">openapi.json</a>.</p>'
-        f"<nav>{nav}</nav><h2>Try it</h2><pre>{html.escape(_sample(server))}</pre>{sections}</main></body></html>"
+        f'<nav>{nav}</nav><h2>Try it</h2><pre tabindex="0" role="region" aria-label="Commands to try">'
+        f"{html.escape(_sample(server))}</pre>{sections}</main></body></html>"
     )
 
 
