@@ -48,6 +48,8 @@ def origin_fault(url: str) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         return "the host or the port cannot be read"
+    if not host.isascii():
+        return "a host in other letters than Latin is written in punycode, such as xn--mnchen-3ya.example"
     if re.search(r"\s", url) or host_fault(host):
         return "the host is a name or an IP address without blanks"
     if parts.path not in ("", "/") or parts.query or parts.fragment or "?" in url or "#" in url or "@" in parts.netloc:

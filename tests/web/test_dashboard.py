@@ -489,6 +489,7 @@ def test_an_app_ends_with_every_key_that_was_given_to_it(browser: Browser, home:
         ({"name": "Lost"}, "Say where your app lives"),
         ({"name": "Bad", "app_url": "javascript:alert(1)"}, "A web address starts with http"),
         ({"name": "Bad", "redirect_uris": "https://a.example/x\nhttps://user@b.example"}, "no user, path"),
+        ({"name": "Bad", "app_url": "https://münchen.example"}, "written in punycode"),
         ({"name": "Bad", "app_url": "https://a.example", "markup": "51"}, "from 0 to 50"),
         ({"name": "Bad", "app_url": "https://a.example", "markup": "1.25"}, "from 0 to 50"),
     ],
