@@ -51,6 +51,7 @@ def hue(part: Any) -> str:
         ("a purple sky over a forest", ["purple sky"]),
         ("a room with a ceiling", ["ceiling"]),
         ("a red and blue ball", ["red"]),
+        ("an american flag", ["american"]),
         ("a dog behind the sea", ["behind"]),
     ],
 )
@@ -121,6 +122,7 @@ def test_who_is_in_a_cup_looks_out_of_it() -> None:
         ("a bowl of ramen with chopsticks on a wooden table", {"steaming-bowl", "chopsticks"}),
         ("a girl with a cat on a bench", {"girl", "cat"}),
         ("a house with a cat on a sofa", {"cat"}),
+        ("a vase of sunflowers on a kitchen table", {"vase", "sunflower"}),
     ],
 )
 def test_what_is_with_a_thing_on_a_support_leaves_neither_on_the_floor(prompt: str, carried: set[str]) -> None:

@@ -61,6 +61,8 @@ def take_noun(draft: Draft, piece: Piece, ahead: list[Piece]) -> None:
         index = len(draft.subjects) - 1
         if draft.aloft and draft.subjects[index].grounded:
             draft.subjects[index] = replace(draft.subjects[index], grounded=False, flies=True)
+    if key == "white-flag" and draft.stray:
+        draft.undone.append(draft.stray)  # whose flag it is makes it another one
     draft.last_emoji = key if piece.emoji else ""
     named(draft, index)
     _relate(draft, index, key)
