@@ -57,14 +57,22 @@ class AudioApi:
 
     async def transcriptions(self, exchange: Exchange) -> None:
         """POST /v1/audio/transcriptions."""
+        await self._written(exchange)
+
+    async def translations(self, exchange: Exchange) -> None:
+        """POST /v1/audio/translations: what is said, in English."""
+        await self._written(exchange, translate=True)
+
+    async def _written(self, exchange: Exchange, *, translate: bool = False) -> None:
         caller = await self._calls.authentication.caller(exchange)
         if content_kind(exchange) != "form":
             raise BadRequest("Send the recording as multipart/form-data, in the field file.")
         form = await read_form(exchange, MAX_UPLOAD)
-        await self._calls.respond(exchange, await self.prepare_transcription(exchange, caller, form), _transcript)
+        call = await self.prepare_transcription(exchange, caller, form, translate=translate)
+        await self._calls.respond(exchange, call, _transcript)
 
     async def prepare_transcription(
-        self, exchange: Exchange, caller: Caller, form: Form, seconds: float | None = None
+        self, exchange: Exchange, caller: Caller, form: Form, seconds: float | None = None, *, translate: bool = False
     ) -> Call:
         """The call that a form asks for. An estimate may give the length of the recording in place of it, in seconds.
         Raises BadRequest."""
@@ -78,6 +86,9 @@ class AudioApi:
         if params.known_speaker_names or params.known_speaker_references:
             raise invalid("known_speaker_names", "speakers are not told apart; leave them out")
         wanted = params.timestamp_granularities or []
+        if translate and (params.language or "word" in wanted):
+            name = "language" if params.language else "timestamp_granularities"
+            raise invalid(name, "a translation is English, and its words have no times; leave it out")
         if "word" in wanted and params.response_format != "verbose_json":
             raise invalid("timestamp_granularities", "words have times in response_format verbose_json only")
         resolved = self._calls.registry.resolve(params.model, "transcriptions")
@@ -93,16 +104,18 @@ class AudioApi:
             language=params.language,
             prompt=params.prompt,
             temperature=params.temperature,
-            words="word" in wanted or (params.response_format == "verbose_json" and not wanted),
+            words=not translate and ("word" in wanted or (params.response_format == "verbose_json" and not wanted)),
+            translate=translate,
         )
+        asked = {"translate"} if translate else set[str]()
         return self._calls.new(
             exchange,
             caller,
-            endpoint="transcriptions",
+            endpoint="translations" if translate else "transcriptions",
             capability=resolved.capability,
             model=resolved.model,
             request=request,
-            sent=sent - _OURS - {"response_format", "timestamp_granularities"},
+            sent=(sent | asked) - _OURS - {"response_format", "timestamp_granularities"},
             shape=" ".join([params.response_format, *sorted(set(wanted))]),
             refresh=params.no_cache,
             max_cost=parse_max_cost(exchange, params.max_cost),
@@ -180,7 +193,9 @@ async def _transcript(call: Call, result: Result) -> Answer:
         case "vtt":
             return Answer(200, "text/vtt; charset=utf-8", subtitles.to_vtt(heard).encode())
         case "verbose_json":
-            return Answer(200, "application/json", msgspec.json.encode(subtitles.to_verbose_json(heard, wanted=wanted)))
+            task = "translate" if request.translate else "transcribe"
+            body = subtitles.to_verbose_json(heard, task, wanted)
+            return Answer(200, "application/json", msgspec.json.encode(body))
         case _:
             return Answer(200, "application/json", msgspec.json.encode(subtitles.to_json(heard)))
 

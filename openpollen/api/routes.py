@@ -108,6 +108,17 @@ def _generation(at: Handlers) -> tuple[Route, ...]:
         ),
         Route(
             ("POST",),
+            _v1("/audio/translations"),
+            audio.translations,
+            "Text of a recording, in English",
+            "Generation",
+            "key",
+            "",
+            TranscriptionParams,
+            _FORM,
+        ),
+        Route(
+            ("POST",),
             _v1("/estimate"),
             at.estimate.estimate,
             "The most a call can cost",

@@ -91,7 +91,8 @@ class MusicRequest(Struct, frozen=True):
 
 
 class TranscriptionRequest(Struct, frozen=True):
-    """``heard_ms`` is the length of the recording in milliseconds, measured from its bytes."""
+    """``heard_ms`` is the length of the recording in milliseconds, measured from its bytes. With ``translate`` the text is
+    English, whatever was spoken."""
 
     file: Asset
     heard_ms: int = 0
@@ -99,6 +100,7 @@ class TranscriptionRequest(Struct, frozen=True):
     prompt: str | None = None
     temperature: float | None = None
     words: bool = True
+    translate: bool = False
     given: frozenset[str] = frozenset()
 
 

@@ -157,7 +157,8 @@ def decode_speech(status: int, headers: Mapping[str, str], body: bytes, provider
 
 
 def encode_transcription(request: TranscriptionRequest, route: Route, provider: Provider) -> Outgoing:
-    """``audio/transcriptions`` as a form; always the verbose answer, whose times every other format is made from."""
+    """``audio/transcriptions`` or ``audio/translations`` as a form; always the verbose answer, whose times every other format
+    is made from. A translation has no words with times (https://platform.openai.com/docs/api-reference/audio)."""
     body: dict[str, Any] = {"model": route.model, "response_format": "verbose_json"}
     if request.language:
         body["language"] = request.language
@@ -165,6 +166,8 @@ def encode_transcription(request: TranscriptionRequest, route: Route, provider: 
         body["prompt"] = request.prompt
     if request.temperature is not None:
         body["temperature"] = request.temperature
+    if request.translate:
+        return _post_form(body, [("file", request.file)], "audio/translations", route, provider)
     body["timestamp_granularities[]"] = ["word", "segment"] if request.words else ["segment"]
     return _post_form(body, [("file", request.file)], "audio/transcriptions", route, provider)
 

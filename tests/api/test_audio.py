@@ -174,6 +174,25 @@ def test_transcription_through_openais_library(user: Account, spoken: bytes) -> 
     assert str(heard).startswith("WEBVTT")
 
 
+def test_a_translation_through_openais_library(user: Account, spoken: bytes) -> None:
+    """What is spoken here is English already: the engine's own tests and Whisper's task are what makes it English."""
+    sound = ("sound.wav", spoken)
+    made = user.openai().audio.translations.create(model="whisper-1", file=sound, response_format="verbose_json")
+    assert "weather is nice" in made.text.lower()
+    assert made.model_dump()["task"] == "translate"
+    assert made.segments
+    body, kind = form({"model": "whisper-1", "language": "de"}, [("file", *sound)])
+    refused = user.request("POST", "/v1/audio/translations", body=body, headers={"Content-Type": kind})
+    assert (refused.status, "language" in refused.error["message"]) == (400, True)
+
+
+def test_a_host_that_does_not_translate_is_not_asked_to(user: Account, fake: FakeProvider, spoken: bytes) -> None:
+    body, kind = form({"model": "lab-ears"}, [("file", "sound.wav", spoken)])
+    refused = user.request("POST", "/v1/audio/translations", body=body, headers={"Content-Type": kind})
+    assert (refused.status, refused.error["reason"]) == (400, "unsupported_parameter")
+    assert fake.requests == []
+
+
 def test_silence_is_told_and_not_charged(user: Account) -> None:
     silent = (
         b"RIFF"

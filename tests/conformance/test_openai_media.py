@@ -75,6 +75,16 @@ def test_sounds(fake: FakeProvider) -> None:
         adapter.decode_speech(200, {"content-type": "audio/mpeg"}, b"", provider)
 
 
+def test_a_translation_goes_to_its_own_address_with_what_that_takes() -> None:
+    provider = Provider("lab", "openai_compatible", "https://lab.example/v1")
+    heard = TranscriptionRequest(Asset(b"RIFF", "audio/wav"), prompt="Names: Bee", translate=True)
+    out = adapter.encode_transcription(heard, Route("lab", "whisper-large-v3"), provider)
+    assert out.url == "https://lab.example/v1/audio/translations"
+    assert isinstance(out.body, bytes)
+    assert b'name="prompt"' in out.body
+    assert b"timestamp_granularities" not in out.body
+
+
 def test_transcriptions_have_words_and_times(fake: FakeProvider) -> None:
     provider = lab(fake)
     out = adapter.encode_transcription(TranscriptionRequest(Asset(b"RIFF", "audio/wav")), Route("lab", "ok"), provider)
