@@ -95,6 +95,7 @@ MODES = {
     "late-usage": "reports usage on the last piece with choices, not apart",
     "double-usage": "reports usage on every piece, growing, and zeros at the end",
     "bytes": "sends a stream one byte at a time",
+    "thinks": "answers with a thought between <think> and </think> first",
     "never": "never answers",
     "resets": "resets the connection instead of answering",
     "judge": "calls a text unsafe that is an answer of this host; bills nothing",

@@ -18,6 +18,8 @@ from typing import Any
 import msgspec
 
 TEXT = "This is a fake answer: žluť, 漢字, 🙂."
+#: What is said first, inside the answer, in the mode "thinks".
+THOUGHT = "A pot holds tea."
 SLOW = 0.4
 PROMPT_TOKENS = 12
 WORDS = TEXT.split(" ")
@@ -79,6 +81,8 @@ def prompt_tokens(request: Recorded) -> int:
 def text_of(request: Recorded) -> str:
     if mode_of(request) == "words":
         return WORDS_TEXT
+    if mode_of(request) == "thinks":
+        return f"<think>{THOUGHT}</think>\n\n{TEXT}"
     return STEP_TEXT if is_stepped(request) else TEXT
 
 

@@ -84,6 +84,9 @@ def operator_file(base_url: str, settings: str = "") -> str:
     modes = [mode for mode in MODES if not mode.startswith(("error-N", "job-", "picture-", "step"))]
     errors = [f"error-{status}" for status in (400, 401, 402, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503, 504)]
     parts += [chat_model(f"lab-{mode}", mode) for mode in [*modes, *errors]]
+    parts.append(
+        chat_model("lab-thinks-apart", "thinks") + "inline_thinking = true\nparams = ['-temperature', '-tools']\n"
+    )
     parts += [chat_model(f"lab-step-{mode}", f"step-{mode}") for mode in STEPPED]
     parts.append(_two_routes("lab-vain-first", "lab", "ok", first_model="garbage"))
     parts.append(_two_routes("lab-second-chance", "gone", "ok"))

@@ -217,6 +217,7 @@ def _route(table: Table, where: str, problems: list[str]) -> Route:
         operation=reader.take("operation", str, ""),
         substitute=reader.take("substitute", bool, False),
         params=reader.take("params", frozenset[str], frozenset()),
+        inline_thinking=reader.take("inline_thinking", bool, False),
         concurrent=reader.take("concurrent", Positive | None, None),
         per_minute=reader.take("per_minute", Positive | None, None),
     )

@@ -103,13 +103,15 @@ class Limits(Struct, frozen=True):
 class Route(Struct, frozen=True):
     """One way to serve a model: a provider and the name that the model has there. ``substitute`` marks another model.
     ``concurrent`` and ``per_minute`` are the most calls that the workers of a data folder make there at once and in any
-    minute."""
+    minute. ``params`` are names that it takes beyond its wire's own, and with a ``-`` before them those that it does not.
+    ``inline_thinking`` says that its answers begin with what it thought, between ``<think>`` and ``</think>``."""
 
     provider: str
     model: str
     operation: str = ""
     substitute: bool = False
     params: frozenset[str] = frozenset()
+    inline_thinking: bool = False
     concurrent: int | None = None
     per_minute: int | None = None
 

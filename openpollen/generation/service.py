@@ -39,7 +39,7 @@ from openpollen.core.model import Provider
 from openpollen.core.money import format_pollen
 from openpollen.core.patience import patiently
 from openpollen.core.usage import Usage
-from openpollen.generation import measure
+from openpollen.generation import measure, thinking
 from openpollen.generation.admit import Admission, Attempt, admit
 from openpollen.generation.call import Call, Heard, Made, Result
 from openpollen.generation.health import Health
@@ -263,6 +263,7 @@ class Pipeline:
             case ChatRequest() as request:
                 out = adapter.encode_chat(await self.readable(request, adapter), route, provider)
                 made = await self.upstream.call(out, provider, adapter.decode_chat, heard)
+                made = thinking.whole(made) if route.inline_thinking else made
             case ImageRequest() as request:
                 uploaded = await upload(self.upstream, attempt, request)
                 out = adapter.encode_image(request, route, provider, uploaded)

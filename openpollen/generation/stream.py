@@ -25,6 +25,7 @@ from openpollen.generation.admit import Admission, Attempt
 from openpollen.generation.call import Call, Heard, Result
 from openpollen.generation.order import Order
 from openpollen.generation.service import Held, Pipeline
+from openpollen.generation.thinking import SplitFrames
 from openpollen.outbound.connection import Response
 from openpollen.providers.adapter import FrameDecoder
 from openpollen.providers.failures import Failure
@@ -268,6 +269,8 @@ async def _open(pipeline: Pipeline, call: Call, attempt: Attempt, heard: Heard) 
     out = adapter.encode_chat(await pipeline.readable(request, adapter), attempt.route, provider)
     response = await pipeline.upstream.open(out, provider, heard)
     decoder = adapter.chat_frames(attempt.route)
+    if attempt.route.inline_thinking:
+        decoder = SplitFrames(decoder)
     pieces = pipeline.upstream.pieces(response, provider)
     frames: list[ChatFrame] = []
     try:

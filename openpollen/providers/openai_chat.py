@@ -14,7 +14,7 @@ from openpollen.core.model import Provider, Route
 from openpollen.outbound.message import Outgoing
 from openpollen.outbound.sse import SseParser
 from openpollen.providers.failures import from_answer, read_words, unreadable
-from openpollen.providers.openai_wire import TokenUsage, endpoint, extras, headers, usage_of
+from openpollen.providers.openai_wire import TokenUsage, endpoint, extras, headers, taken, usage_of
 
 #: Body fields that are sent on: OpenAI's own ...
 OPENAI_FIELDS = frozenset({
@@ -97,13 +97,13 @@ _chunks = msgspec.json.Decoder(_Chunk)
 def encode(request: ChatRequest, route: Route, provider: Provider) -> Outgoing:
     """The caller's fields as they came, without those that no host of this wire knows, and the program's own values."""
     extra = extras(provider, route)
-    relayed = _relayed(extra)
+    relayed = _relayed(provider.params, route.params)
     fields = request.fields
     body: dict[str, Any] = {name: value for name, value in fields.items() if name in relayed and value != _NULL}
     body["model"] = route.model
     if request.max_tokens is not None:
         body[_limit_name(fields, extra)] = request.max_tokens
-    if request.seed is not None:
+    if request.seed is not None and "-seed" not in extra:
         body["random_seed" if "random_seed" in extra else "seed"] = request.seed
     if request.stream:
         body["stream"] = True
@@ -295,5 +295,5 @@ def _limit_name(fields: Mapping[str, Raw], extra: frozenset[str]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _relayed(extra: frozenset[str]) -> frozenset[str]:
-    return (CHAT_FIELDS | extra) - _OWN
+def _relayed(host: frozenset[str], model: frozenset[str]) -> frozenset[str]:
+    return taken(CHAT_FIELDS, host, model) - _OWN

@@ -27,6 +27,7 @@ from openpollen.outbound.message import Outgoing
 from openpollen.providers import openai_chat, openai_media
 from openpollen.providers.adapter import Adapter, BaseAdapter, Headers
 from openpollen.providers.openai_chat import CHAT_FIELDS, OpenAIFrames
+from openpollen.providers.openai_wire import taken
 
 #: Parameters of each operation that every host of this wire takes, by the names of the request types' fields.
 STANDARD: Mapping[Capability, frozenset[str]] = {
@@ -104,7 +105,7 @@ class OpenAICompatible(BaseAdapter):
 
 @lru_cache(maxsize=1024)
 def _params(operation: Capability, host: frozenset[str], model: frozenset[str]) -> frozenset[str]:
-    return STANDARD.get(operation, CHAT_FIELDS) | host | model
+    return taken(STANDARD.get(operation, CHAT_FIELDS), host, model)
 
 
 ADAPTER: Adapter = OpenAICompatible()

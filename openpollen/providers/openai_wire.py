@@ -65,6 +65,15 @@ def headers(provider: Provider, accept: str, content_type: str | None = None) ->
     return (*out, *credential(provider))
 
 
+def taken(standard: frozenset[str], *configured: frozenset[str]) -> frozenset[str]:
+    """The parameters of the wire with what the configuration adds, and without what it takes away (``-name``): the host's
+    first, then the model's."""
+    names = standard
+    for some in configured:
+        names = (names | {name for name in some if name[:1] != "-"}) - {name[1:] for name in some if name[:1] == "-"}
+    return names
+
+
 def extras(provider: Provider, route: Route) -> frozenset[str]:
     """Parameters beyond the standard ones that the configuration says this host or model takes."""
     return provider.params | route.params

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakeprovider import PROMPT_TOKENS, TEXT, FakeProvider
-from tests.fakewire import WORDS
+from tests.fakewire import THOUGHT, WORDS
 from tests.gateway import NANO, Account, Gateway, nano, read_events
 from tests.labconfig import ANSWER, INPUT, KEY, OUTPUT
 
@@ -215,3 +215,26 @@ def test_a_client_that_leaves_a_stream_pays_for_what_was_made(payer: Account, fa
 def test_the_ledger_adds_up_after_all_of_this(gateway: Gateway) -> None:
     report: dict[str, Any] = gateway.verify()
     assert report["ok"] is True, report
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_model_thinks_aloud_is_told_apart(payer: Account, stream: bool) -> None:
+    reply = payer.chat("lab-thinks-apart", stream=stream)
+    if stream:
+        deltas = [choice["delta"] for chunk in reply.events[:-1] for choice in chunk["choices"]]
+    else:
+        deltas = [reply.json["choices"][0]["message"]]
+    assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == THOUGHT
+    assert "".join(delta.get("content") or "" for delta in deltas) == TEXT
+    assert payer.balance == NANO - ANSWER
+    as_it_comes = payer.chat("lab-thinks").json["choices"][0]["message"]["content"]
+    assert as_it_comes == f"<think>{THOUGHT}</think>\n\n{TEXT}"
+
+
+def test_what_a_host_does_not_take_is_not_sent_and_told_or_refused(payer: Account, fake: FakeProvider) -> None:
+    reply = payer.chat("lab-thinks-apart", temperature=0.2, top_p=0.5)
+    assert (reply.status, reply.headers["x-ignored-parameters"]) == (200, "temperature")
+    assert ("temperature" in fake.requests[-1].json, fake.requests[-1].json["top_p"]) == (False, 0.5)
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    refused = payer.chat("lab-thinks-apart", tools=[tool])
+    assert (refused.status, refused.error["reason"]) == (400, "unsupported_parameter")

@@ -185,7 +185,7 @@ def test_films_that_it_does_not_make_are_refused() -> None:
     with pytest.raises(BadRequest, match="not 3840x2160"):
         film(VideoRequest("x", width=3840, height=2160, given=SIZED))
     with pytest.raises(BadRequest, match="resolution"):
-        film(VideoRequest("x", resolution="768p"))
+        film(VideoRequest("x", resolution="768p", given=frozenset({"resolution"})))
     with pytest.raises(BadRequest, match="whole seconds"):
         film(VideoRequest("x", seconds=4.5))
 

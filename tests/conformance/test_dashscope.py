@@ -216,7 +216,7 @@ def test_a_film_from_a_picture_has_its_shape() -> None:
 
 def test_films_that_it_does_not_make_are_refused() -> None:
     with pytest.raises(BadRequest, match=r"resolution: wan2\.6-t2v makes 720p, 1080p, not 480p"):
-        film(VideoRequest("x", resolution="480p"), WORDS)
+        film(VideoRequest("x", resolution="480p", given=frozenset({"resolution"})), WORDS)
     with pytest.raises(BadRequest, match="not 3840x2160"):
         film(VideoRequest("x", width=3840, height=2160, given=SIZED), WORDS)
     with pytest.raises(BadRequest, match="whole seconds"):

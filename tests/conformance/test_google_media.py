@@ -209,7 +209,7 @@ def test_films_that_veo_does_not_make_are_refused() -> None:
     for asked in (
         VideoRequest("x", 4.5),
         VideoRequest("x", 4, images=(frame,) * 3),
-        VideoRequest("x", 4, resolution="480p"),
+        VideoRequest("x", 4, resolution="480p", given=frozenset({"resolution"})),
     ):
         with pytest.raises(BadRequest):
             adapter.encode_video(asked, Route("gemini", VEO), GEMINI)

@@ -151,7 +151,7 @@ def test_films_that_it_does_not_make_are_refused() -> None:
         film(VideoRequest("x", width=1024, height=1024, given=frozenset({"size"})))
     assert film(large, "grok-imagine-video-1.5")["resolution"] == "1080p"
     with pytest.raises(BadRequest, match=r"resolution: .*not 1080p"):
-        film(VideoRequest("x", resolution="1080p"))
+        film(VideoRequest("x", resolution="1080p", given=frozenset({"resolution"})))
     with pytest.raises(BadRequest, match="not 160x90"):
         film(VideoRequest("x", width=160, height=90, given=frozenset({"size"})))
     with pytest.raises(BadRequest, match=r"whole seconds, not of 2\.5"):
