@@ -26,10 +26,10 @@ def only_server(data: Path, patience: float = 0.0) -> Generator[int]:
     lock's file descriptor, for the workers: they keep the folder locked until the last of them is gone, whatever happens
     to their supervisor. Workers whose supervisor was killed are waited for, for so many seconds.
 
-    Raises RuntimeError while another process holds it."""
+    Raises RuntimeError while another process holds it, and where nothing can be written."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     deadline = time.monotonic() + patience
-    with (data / "server.lock").open("w") as lock:
+    with _lock_file(data) as lock:
         while not _locked(lock):
             if time.monotonic() > deadline or not _orphaned(data):
                 raise RuntimeError(
@@ -37,6 +37,15 @@ def only_server(data: Path, patience: float = 0.0) -> Generator[int]:
                 )
             time.sleep(_PAUSE)
         yield lock.fileno()
+
+
+def _lock_file(data: Path) -> IO[str]:
+    try:
+        return (data / "server.lock").open("w")
+    except OSError as fault:
+        raise RuntimeError(
+            f"the data folder {data} cannot be written: {fault.strerror}. Name another with --data or OPENPOLLEN_DATA."
+        ) from None
 
 
 def _locked(lock: IO[str]) -> bool:

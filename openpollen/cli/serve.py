@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from openpollen import __version__
-from openpollen.accounts.first_start import FirstStart, bootstrap
+from openpollen.accounts.first_start import FirstStart, bootstrap, shown
 from openpollen.app import instance, worker_name
 from openpollen.catalog.load import Catalog
 from openpollen.cli import doctor
@@ -64,9 +64,9 @@ def _serve(settings: Settings, catalog: Catalog, config: Path | None, overrides:
 
 
 def _run(settings: Settings, catalog: Catalog, config: Path | None, overrides: dict[str, Any], lock: int) -> None:
-    first = _prepare(settings)
     server = settings.server
     sock = _bind(server.host, server.port)
+    first = _prepare(settings)
     url = _url(server.host, sock.getsockname()[1])
     engine_sock = bind("127.0.0.1", 0) if settings.engines.enabled else None
     env = _engine_environment(settings)
@@ -82,6 +82,8 @@ def _run(settings: Settings, catalog: Catalog, config: Path | None, overrides: d
     write_server_file(settings.data, url, __version__)
     try:
         banner(settings, catalog, url, first)
+        if first is not None:
+            _note_shown(settings)
         supervisor.run()
     finally:
         server_file(settings.data).unlink(missing_ok=True)
@@ -97,6 +99,14 @@ def _prepare(settings: Settings) -> FirstStart | None:
         )
         give_back(database, worker_name(instance(settings.data), ""))
         return first
+    finally:
+        database.close()
+
+
+def _note_shown(settings: Settings) -> None:
+    database = Database.open(settings.data, settings.storage.database_url)
+    try:
+        shown(database)
     finally:
         database.close()
 

@@ -2,7 +2,7 @@
 
 The supervisor binds both sockets itself, so a restarted child serves the same address and no connection is refused
 while it starts. It restarts the dead with growing pauses, writes ``DATA/server.json`` when every worker is ready, and on
-SIGTERM or SIGINT lets the workers drain (``drain_s``) and stops at most four seconds later.
+SIGTERM, SIGINT or SIGHUP lets the workers drain (``drain_s``) and stops at most four seconds later.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class Child:
     next_start: float = 0.0
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self.command, pass_fds=self.fds, env=self.env)  # noqa: S603 - our own command
+        # A group of its own: Ctrl-C at the terminal is for the supervisor, which stops all in order.
+        self.process = subprocess.Popen(  # noqa: S603 - our own command
+            self.command, pass_fds=self.fds, env=self.env, process_group=0
+        )
         self.started = time.monotonic()
 
     def reap(self) -> tuple[int, int] | None:
@@ -102,6 +105,8 @@ class Supervisor:
         """Starts all and waits until every worker says that it is ready. Raises RuntimeError when one does not."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else it is to outlive its terminal
+            signal.signal(signal.SIGHUP, self._on_signal)
         for child in self._children:
             child.start()
         deadline = time.monotonic() + READY_S

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from openpollen.accounts.first_start import bootstrap
+from openpollen.storage.database import Database
 from tests import labconfig
 from tests.fakeprovider import FakeProvider
 from tests.gateway import NANO, Account, Gateway, dumps, eventually, nano, read_events
@@ -64,6 +66,36 @@ def test_the_first_start_prints_a_key_that_works_and_later_ones_none(tmp_path: P
         assert "sk_" not in again.output
         assert Account(again, "", key, "").chat("lab-chat").status == 200
         assert again.verify()["ok"] is True
+
+
+def test_a_first_start_that_was_broken_off_is_made_good_by_the_next(tmp_path: Path, config: Path) -> None:
+    """The account was made, and then the port was taken or the start killed: nobody has seen the key."""
+    database = Database.open(tmp_path / "data")
+    unseen = bootstrap(database)
+    database.close()
+    assert unseen is not None
+    again = server(tmp_path, config)
+    with again:
+        key = printed_key(again.output)
+        assert (key != unseen.key, again.output.count("curl ")) == (True, 3)
+        assert Account(again, "", key, "").chat("lab-chat").status == 200
+        assert Account(again, "", unseen.key, "").chat("lab-chat").status == 401
+    with server(tmp_path, config) as later:
+        assert "sk_" not in later.output
+
+
+def test_ctrl_c_at_the_terminal_is_for_the_supervisor_alone(tmp_path: Path, config: Path) -> None:
+    with server(tmp_path, config) as running:
+        assert {os.getpgid(pid) for pid in workers(running)} == set(workers(running))
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, config: Path) -> None:
+    (tmp_path / "data" / "server.lock").mkdir(parents=True)
+    words = [*POLLI, "serve", "--port", "0", "--data", str(tmp_path / "data"), "--config", str(config)]
+    refused = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert refused.returncode == 4
+    assert "cannot be written" in refused.stderr
+    assert "--data" in refused.stderr
 
 
 def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path, config: Path) -> None:
