@@ -144,7 +144,7 @@ def _lists(at: Handlers) -> tuple[Route, ...]:
     models, tag = at.models, "Models"
     return (
         Route(("GET",), _v1("/models"), models.openai, "Text models, OpenAI's shape", tag, "optional"),
-        Route(("GET",), ("/v1/models/status",), models.status, "How the routes of each model do", tag, "optional"),
+        Route(("GET",), _v1("/models/status"), models.status, "How the routes of each model do", tag, "optional"),
         Route(("GET",), _v1("/models/{id}"), models.openai_one, "One model", tag, "optional"),
         Route(("GET",), ("/text/models",), models.text, "Text models with metadata", tag, "optional"),
         Route(("GET",), ("/image/models",), models.image, "Image and video models", tag, "optional"),

@@ -170,15 +170,23 @@ def resolve_secret(text: str, env: Mapping[str, str]) -> tuple[str | None, str]:
     """The value of a key as written (``env:NAME``, ``file:PATH`` or a literal), or ``None`` and what is missing."""
     scheme, _, rest = text.partition(":")
     if scheme == "env":
-        value = env.get(rest, "").strip()
-        return (value, "") if value else (None, f"set {rest}")
-    if scheme == "file":
+        value, place, absent = env.get(rest, "").strip(), rest, f"set {rest}"
+    elif scheme == "file":
+        place = f"the key file {os.path.basename(rest)}"
         try:
-            value = Path(rest).expanduser().read_text("utf-8").strip()
+            value, absent = Path(rest).expanduser().read_text("utf-8").strip(), f"{place} is empty"
         except (OSError, UnicodeDecodeError):
-            return None, f"the key file {os.path.basename(rest)} cannot be read"
-        return (value, "") if value else (None, f"the key file {os.path.basename(rest)} is empty")
-    return text, ""
+            return None, f"{place} cannot be read"
+    else:
+        value, place, absent = text, "the key in the configuration file", "set key"
+    if not value:
+        return None, absent
+    if not (value.isascii() and value.isprintable()):
+        return (
+            None,
+            f"{place} has characters that no header can carry, such as a line break or a sign: copy the key again",
+        )
+    return value, ""
 
 
 def fill_url(template: str, env: Mapping[str, str]) -> tuple[str, str]:

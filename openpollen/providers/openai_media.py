@@ -49,6 +49,7 @@ _STATES: dict[str, Literal["queued", "running", "done", "failed"]] = {
 
 
 _Shape = TypeVar("_Shape", bound=Struct)
+_Value = TypeVar("_Value")
 
 
 class _Picture(Struct):
@@ -76,10 +77,10 @@ class _Pictures(Struct):
 
 class _Heard(Struct):
     text: str
-    language: str = ""
-    duration: float | None = None
-    segments: list[Segment] | None = None
-    words: list[Word] | None = None
+    language: Any = None
+    duration: Any = None
+    segments: Any = None
+    words: Any = None
 
 
 class _Job(Struct):
@@ -173,10 +174,28 @@ def encode_transcription(request: TranscriptionRequest, route: Route, provider: 
 
 
 def decode_transcription(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> Transcript:
+    """The text is what counts: a host that spells the rest in another way, or leaves it out, was paid for it too."""
     heard = _decode(_Heard, status, headers, body, provider)
-    return Transcript(
-        heard.text, heard.language, heard.duration or 0.0, tuple(heard.segments or ()), tuple(heard.words or ())
+    language = heard.language if isinstance(heard.language, str) else ""
+    duration = _read(float, heard.duration) or 0.0
+    return Transcript(heard.text, language, duration, _timed(Segment, heard.segments), _timed(Word, heard.words))
+
+
+def _timed(shape: type[_Shape], found: Any) -> tuple[_Shape, ...]:
+    """Those that can be read, numbered where they have no number."""
+    entries = cast(list[Any], found) if isinstance(found, list) else []
+    numbered = (
+        {**cast(dict[str, Any], entry), "id": at} for at, entry in enumerate(entries) if isinstance(entry, dict)
     )
+    read = (_read(shape, entry) for entry in numbered)
+    return tuple(entry for entry in read if entry is not None)
+
+
+def _read(shape: type[_Value], value: Any) -> _Value | None:
+    try:
+        return msgspec.convert(value, shape, strict=False)
+    except msgspec.ValidationError:
+        return None
 
 
 def encode_video(request: VideoRequest, route: Route, provider: Provider) -> Outgoing:

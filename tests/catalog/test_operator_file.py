@@ -220,3 +220,11 @@ def test_a_shipped_provider_can_be_pointed_at_a_host_that_needs_no_key(tmp_path:
     here = Registry.build(catalog, {}).providers["openai"]
     assert (here.live, here.base_url, here.key) == (True, "http://127.0.0.1:9100/v1", None)
     assert Registry.build(catalog, {"OPENAI_API_KEY": "k"}).providers["openai"].key == "k"
+
+
+@pytest.mark.parametrize("key", ["sk-abc…", "sk-abc\nsk-def", "sk-abc✓"])
+def test_a_key_that_no_header_can_carry_is_told_and_not_used(tmp_path: Path, key: str) -> None:
+    lab = registry(tmp_path, EXAMPLE, {"LAB_KEY": key}).providers["lab"]
+    assert (lab.live, lab.key) == (False, None)
+    assert lab.missing.startswith("LAB_KEY has characters that no header can carry")
+    assert "abc" not in lab.missing

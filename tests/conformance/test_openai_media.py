@@ -94,6 +94,11 @@ def test_transcriptions_have_words_and_times(fake: FakeProvider) -> None:
     assert heard.segments[0].text == heard.text
     plain = adapter.decode_transcription(200, {}, b'{"text": ""}', provider)
     assert (plain.text, plain.duration, plain.words) == ("", 0.0, ())
+    odd = {"text": "a", "language": None, "duration": "3.0", "words": [{"word": "a", "start": None}, "b"]}
+    odd["segments"] = [{"start": 0, "end": "1.5", "text": "a"}, {"id": None, "start": 1, "end": 2, "text": "b"}]
+    read = adapter.decode_transcription(200, {}, json.dumps(odd).encode(), provider)
+    assert (read.text, read.language, read.duration, read.words) == ("a", "", 3.0, ())
+    assert [(segment.id, segment.end) for segment in read.segments] == [(0, 1.5), (1, 2.0)]
 
 
 def last_request(fake: FakeProvider) -> Recorded:
