@@ -177,6 +177,42 @@ def test_the_colour_of_a_bicycle_is_its_frames() -> None:
     assert float(changed[tyres].mean()) < 0.1
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a tree on the left and a house on the right",
+        "a house on the right, a tree on the left",
+        "on the left a tree, on the right a house",
+        "a tree on the left side and a house",
+        "a tree at the left, a house at the right",
+    ],
+)
+def test_sides_of_the_picture_are_sides_and_no_support(prompt: str) -> None:
+    plan, note = make_plan(prompt)
+    keys = [subject.key for subject in plan.subjects]
+    (relation,) = plan.relations
+    assert (keys[relation.subject], relation.kind, keys[relation.target], note) in (
+        ("deciduous-tree", "left", "house", ""),
+        ("house", "right", "deciduous-tree", ""),
+    )
+
+
+def test_a_side_with_nothing_on_the_other_is_told() -> None:
+    assert "dog on the left" in make_plan("a dog on the left")[1]
+
+
+@pytest.mark.parametrize("prompt", ["the moon", "a full moon", "a wolf howling at the moon"])
+def test_a_moon_that_is_named_has_a_sky_to_be_seen_in(prompt: str) -> None:
+    plan = make_plan(prompt)[0]
+    assert (plan.time, plan.moon, plan.setting == "forest") == ("night", True, False)
+
+
+def test_black_and_white_is_a_look_of_photos_and_a_colour_of_cows() -> None:
+    assert make_plan("a black and white photo of a cow")[0].style == "noir"
+    plan, note = make_plan("a black and white cow in a field")
+    assert (plan.style, "black and white" in note) == ("default", True)
+
+
 def test_left_and_right_are_kept() -> None:
     for prompt, first in (
         ("a red cat to the left of a blue dog", "red"),

@@ -120,6 +120,8 @@ def sun_place(plan: Plan, rng: np.random.Generator, horizon: float) -> tuple[flo
     side = 0.2 + 0.16 * float(rng.random())
     left = rng.random() < 0.5 if not plan.sky_side else plan.sky_side < 0
     x = side if left else 1 - side
+    if plan.setting == "city" and (plan.moon or plan.sun):  # between the houses of a street
+        x = 0.6
     jitter = float(rng.random()) * 0.05
     height = {"day": 0.3, "dawn": 0.84, "sunset": 0.84, "dusk": 1.1, "night": 0.38}[plan.time] + jitter
     if plan.time == "dusk" and plan.moon:

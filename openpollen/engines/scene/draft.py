@@ -83,4 +83,6 @@ class Draft:
     lettered: bool = False  # words in quotes were the last thing that was named
     handed: tuple[int, int] | None = None  # who does something with what, perhaps to somebody
     sky_named: bool = False  # the sun or the moon was the last thing that was named
+    sides: dict[int, int] = field(default_factory=dict[int, int])  # where subjects stand: -1 left, 1 right
+    side: int = 0  # where what is named next stands
     sky_side: int = 0  # where it stands: -1 left, 1 right, 0 anywhere

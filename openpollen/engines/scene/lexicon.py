@@ -13,7 +13,7 @@ from .icons import icons, labels
 
 Kind = Literal[
     "noun", "color", "number", "size", "setting", "time", "weather", "style", "extra", "flag", "relation", "negative",
-    "arrangement", "expansion", "idea",
+    "arrangement", "side", "expansion", "idea",
 ]  # fmt: skip
 SCENERY: frozenset[Kind] = frozenset({"setting", "time", "weather", "style", "extra", "flag"})
 LONGEST = 5  # words in the longest phrase
@@ -29,6 +29,7 @@ _SECTIONS: dict[str, Kind] = {
     "flags": "flag",
     "relations": "relation",
     "arrangements": "arrangement",
+    "sides": "side",
     "negatives": "negative",
 }
 _IRREGULAR = frozenset(
@@ -118,7 +119,9 @@ def english() -> dict[str, tuple[Meaning, ...]]:
         found.setdefault(name, []).append(Meaning("color", name))
     for phrase, key in drawing_names().items():
         meanings = found.setdefault(phrase, [])
-        if not any(m.kind in SCENERY or m.kind in ("relation", "arrangement", "number", "size") for m in meanings):
+        if not any(
+            m.kind in SCENERY or m.kind in ("relation", "arrangement", "side", "number", "size") for m in meanings
+        ):
             meanings.append(Meaning("noun", key, _is_plural(phrase, key)))
     return {phrase: tuple(meanings) for phrase, meanings in found.items() if meanings}
 

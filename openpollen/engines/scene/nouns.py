@@ -63,6 +63,8 @@ def take_noun(draft: Draft, piece: Piece, ahead: list[Piece]) -> None:
             draft.subjects[index] = replace(draft.subjects[index], grounded=False, flies=True)
     if key == "white-flag" and draft.stray:
         draft.undone.append(draft.stray)  # whose flag it is makes it another one
+    if draft.side:
+        draft.sides[index], draft.side = draft.side, 0
     draft.last_emoji = key if piece.emoji else ""
     named(draft, index)
     _relate(draft, index, key)

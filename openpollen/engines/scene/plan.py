@@ -31,6 +31,7 @@ _LIFTED = frozenset({"above"})
 _NOT_TO_PLACES = frozenset({"behind", "in_front", "riding", "holding", "wearing", "chasing", "close", "left", "right"})
 _SIDES = {"left": -1, "right": 1}
 _PREPOSITIONS = frozenset({"in", "on", "at", "by", "under", "beneath", "above", "inside"})
+_TWO_COLORS = frozenset({"black and white"})
 _ADVERBS = frozenset({"underwater", "indoors", "undersea"})
 
 
@@ -44,6 +45,7 @@ def make_plan(prompt: str, negative_prompt: str = "", matcher: Matcher | None = 
     end_phrase(draft, matcher)
     _tell_unfinished(draft)
     close_action(draft)
+    _stand_aside(draft)
     _take_negative(draft, negative_prompt)
     _add_emblem(draft)
     subjects, relations = _without(draft)
@@ -106,6 +108,8 @@ def _take(draft: Draft, piece: Piece, ahead: list[Piece], adjectives_follow: boo
         _take_relation(draft, piece, matcher)
     elif piece.of("arrangement"):
         _take_arrangement(draft, piece, matcher)
+    elif piece.of("side"):
+        _take_side(draft, piece, matcher)
     elif piece.of("color") and _counted(draft, piece, ahead) and share_out(draft, _tint(piece)):
         clear_phrase(draft)
     elif piece.of("color") and draft.lettered and draft.relation == "in" and not phrase_goes_on(ahead):
@@ -163,6 +167,31 @@ def _take_arrangement(draft: Draft, piece: Piece, matcher: Matcher | None) -> No
     end_phrase(draft, matcher)
     for index in draft.group:
         draft.subjects[index] = replace(draft.subjects[index], aligned=True)
+
+
+def _take_side(draft: Draft, piece: Piece, matcher: Matcher | None) -> None:
+    """ "A dog on the left" stands there; "on the left a dog" says it before."""
+    begins = draft.fresh and not draft.relation
+    end_phrase(draft, matcher)
+    close_action(draft)
+    side = _SIDES[piece.of("side")]
+    if draft.sky_named and not begins:
+        draft.sky_side = side
+    elif draft.group and not begins:
+        draft.sides |= dict.fromkeys([index for index in draft.group if index not in draft.sides], side)
+    else:
+        draft.side = side
+    draft.relation, draft.sources = "", []
+
+
+def _stand_aside(draft: Draft) -> None:
+    """What stands on one side is beside what stands on the other, or else beside the first that was named."""
+    for index, side in draft.sides.items():
+        others = [i for i in range(len(draft.subjects)) if i != index and draft.sides.get(i, -side) != side]
+        if not others:
+            draft.unrelated.append(f"{draft.subjects[index].noun} on the {'left' if side < 0 else 'right'}")
+        elif side < 0 or others[0] not in draft.sides:
+            draft.relations.append(Relation(index, "left" if side < 0 else "right", others[0]))
 
 
 def _words_follow(ahead: list[Piece]) -> bool:
@@ -277,6 +306,9 @@ def _list_goes_on(ahead: list[Piece]) -> bool:
 
 
 def _take_scenery(draft: Draft, piece: Piece, ahead: list[Piece], matcher: Matcher | None) -> None:
+    if piece.text in _TWO_COLORS and noun_follows(ahead):  # of a cow; before a "photo" it is of all
+        draft.uncolored.append(piece.text)
+        return
     if piece.text.split()[0] in _PREPOSITIONS or piece.text in _ADVERBS:  # "a ship under water" ends with the ship
         end_phrase(draft, matcher)
         _end_negation(draft)

@@ -90,6 +90,9 @@ def _implied_setting(
     outdoors = weather != "clear" or under_sky or any(s.key in ("house", "castle", "deciduous-tree") for s in subjects)
     if outdoors:
         votes = {home: n for home, n in votes.items() if home not in ("room", "kitchen", "stage", "space")}
+    if under_sky:  # to be seen, sun and moon need more sky than there is between trees
+        denied = denied | {"forest"}
+        votes.pop("forest", None)
     if weather == "snow":
         return "snow"
     if "sea" in votes:  # a boat with a shark below it is not under water
