@@ -20,7 +20,7 @@ from openpollen.core.errors import BadGateway, GatewayError, GatewayTimeout, Unp
 from openpollen.core.model import Provider
 from openpollen.generation.admit import Attempt
 from openpollen.generation.call import Heard
-from openpollen.generation.upstream import Decode, Upstream
+from openpollen.generation.upstream import Decode, Upstream, encoding
 from openpollen.providers.addresses import is_own
 from openpollen.providers.failures import LOCAL, Failure, from_answer, unreadable
 
@@ -143,19 +143,21 @@ class Remote:
 
 
 async def begin(upstream: Upstream, attempt: Attempt, request: VideoRequest, heard: Heard) -> JobState:
-    """Asks a provider for a video. Raises Failure. One that answers with the film itself is done at once."""
+    """Asks a provider for a video. Raises Failure, Unfit. One that answers with the film itself is done at once."""
     adapter, route, provider = attempt.adapter, attempt.route, attempt.provider
     uploaded = await upload(upstream, attempt, request)
-    out = adapter.encode_video(request, route, provider, uploaded)
+    with encoding():
+        out = adapter.encode_video(request, route, provider, uploaded)
     made = await upstream.call(out, provider, adapter.decode_video, heard)
     return made if isinstance(made, JobState) else JobState("", "done", 100, media=made)
 
 
 async def upload(upstream: Upstream, attempt: Attempt, request: ImageRequest | VideoRequest) -> tuple[str, ...]:
     """Brings the files of a request to a provider that wants them beforehand, and gives their addresses there. Raises
-    Failure."""
+    Failure, Unfit."""
     adapter, route, provider = attempt.adapter, attempt.route, attempt.provider
-    files = adapter.uploads(request, route, provider)
+    with encoding():
+        files = adapter.uploads(request, route, provider)
     return tuple([await upstream.call(out, provider, adapter.decode_upload) for out in files])
 
 

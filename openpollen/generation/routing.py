@@ -18,6 +18,7 @@ from openpollen.core.errors import GatewayError, ServiceUnavailable
 from openpollen.generation.admit import Admission, Attempt
 from openpollen.generation.call import Call, Heard
 from openpollen.generation.health import Health
+from openpollen.generation.upstream import Unfit
 from openpollen.providers.failures import LOCAL, Failure
 
 log = logging.getLogger("openpollen")
@@ -45,10 +46,12 @@ class Routing:
         stays: bool = False,
         begins: bool = False,
     ) -> T:
-        """The first route's result, of the next one only where the failure allows it. A call that ``stays`` with its route
+        """The first route's result, of the next one only where the failure allows it, or the route cannot carry the request,
+        which is told where none can. A call that ``stays`` with its route
         after this, as a stream does, must ``leave`` it; of one that only ``begins`` a job ``ended`` must tell how it went.
         Raises GatewayError."""
         last: GatewayError | None = None
+        unfit: GatewayError | None = None
         resting: list[float] = []
         for attempt in admission.attempts:
             if attempt.provider.name != LOCAL and (wait := self._health.enter(attempt.route)):
@@ -57,6 +60,8 @@ class Routing:
             heard = Heard()
             try:
                 return await self._observed(attempt, partial(make, attempt, heard), stays, begins)
+            except Unfit as refused:
+                unfit = unfit or refused.error
             except Failure as failure:
                 if failure.error.spent:
                     self._in_vain(call, admission, attempt, heard)
@@ -66,7 +71,7 @@ class Routing:
             except BaseException:
                 self._in_vain(call, admission, attempt, heard)
                 raise
-        raise last or _resting(call, resting)
+        raise last or (unfit if unfit is not None and not resting else _resting(call, resting))
 
     async def _observed(self, attempt: Attempt, make: Callable[[], Awaitable[T]], stays: bool, begins: bool) -> T:
         """What a route makes; how that went is noted. A route that could not be reached is asked once more, a little later."""

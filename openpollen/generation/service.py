@@ -49,7 +49,7 @@ from openpollen.generation.order import Order
 from openpollen.generation.remote import begin, finish, upload
 from openpollen.generation.routing import Routing
 from openpollen.generation.sound import as_asked
-from openpollen.generation.upstream import Upstream
+from openpollen.generation.upstream import Upstream, encoding
 from openpollen.generation.voice import converse, is_spoken
 from openpollen.ledger import pricing
 from openpollen.ledger.entries import Hold, HoldRequest, Markup
@@ -261,20 +261,25 @@ class Pipeline:
             case ChatRequest() as request if admission.local and is_spoken(request):
                 made = await converse(self.upstream, adapter, route, provider, request)
             case ChatRequest() as request:
-                out = adapter.encode_chat(await self.readable(request, adapter), route, provider)
+                request = await self.readable(request, adapter)
+                with encoding():
+                    out = adapter.encode_chat(request, route, provider)
                 made = await self.upstream.call(out, provider, adapter.decode_chat, heard)
                 made = thinking.whole(made) if route.inline_thinking else made
             case ImageRequest() as request:
                 uploaded = await upload(self.upstream, attempt, request)
-                out = adapter.encode_image(request, route, provider, uploaded)
+                with encoding():
+                    out = adapter.encode_image(request, route, provider, uploaded)
                 answer = await self.upstream.call(out, provider, adapter.decode_image, heard)
                 made = await self._media(attempt, answer, heard, "image/")
             case SpeechRequest() | MusicRequest() as request:
-                out = adapter.encode_speech(request, route, provider)
+                with encoding():
+                    out = adapter.encode_speech(request, route, provider)
                 answer = await self.upstream.call(out, provider, adapter.decode_speech, heard)
                 made = await self._media(attempt, answer, heard, "")
             case TranscriptionRequest() as request:
-                out = adapter.encode_transcription(request, route, provider)
+                with encoding():
+                    out = adapter.encode_transcription(request, route, provider)
                 made = await self.upstream.call(out, provider, adapter.decode_transcription, heard)
                 if admission.local and not made.text.strip():
                     # A provider was paid for listening to silence; here it is no work, and a mistake more often than not.

@@ -26,6 +26,7 @@ from openpollen.generation.call import Call, Heard, Result
 from openpollen.generation.order import Order
 from openpollen.generation.service import Held, Pipeline
 from openpollen.generation.thinking import SplitFrames
+from openpollen.generation.upstream import encoding
 from openpollen.outbound.connection import Response
 from openpollen.providers.adapter import FrameDecoder
 from openpollen.providers.failures import Failure
@@ -262,11 +263,13 @@ def openai_usage(usage: Usage) -> dict[str, Any]:
 
 async def _open(pipeline: Pipeline, call: Call, attempt: Attempt, heard: Heard) -> _Opened:
     """Sends the request on one route and waits for its first frame that says something; those before it are kept. Raises
-    Failure; ``heard`` has what came then."""
+    Failure, Unfit; ``heard`` has what came then."""
     request = call.request
     assert isinstance(request, ChatRequest)
     adapter, provider = attempt.adapter, attempt.provider
-    out = adapter.encode_chat(await pipeline.readable(request, adapter), attempt.route, provider)
+    request = await pipeline.readable(request, adapter)
+    with encoding():
+        out = adapter.encode_chat(request, attempt.route, provider)
     response = await pipeline.upstream.open(out, provider, heard)
     decoder = adapter.chat_frames(attempt.route)
     if attempt.route.inline_thinking:

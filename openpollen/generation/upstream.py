@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from msgspec import structs
 
+from openpollen.core.errors import BadRequest
 from openpollen.core.model import Provider
 from openpollen.generation.authority import Authority
 from openpollen.generation.call import Heard
@@ -21,6 +23,23 @@ Decode = Callable[[int, Mapping[str, str], bytes, Provider], T]
 #: Largest answer that is read whole: a long film in high definition fits.
 MAX_ANSWER = 512 * 1024 * 1024
 _MAX_ERROR = 256 * 1024
+
+
+class Unfit(Exception):
+    """A request that its route cannot carry, though another one may: ``error`` says what it does not take. Nothing was sent."""
+
+    def __init__(self, error: BadRequest) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@contextmanager
+def encoding() -> Generator[None]:
+    """Around what an adapter makes of a request. Raises Unfit for what it refuses."""
+    try:
+        yield
+    except BadRequest as error:
+        raise Unfit(error) from error
 
 
 class Upstream:

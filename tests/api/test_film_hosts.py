@@ -20,6 +20,22 @@ KEY = "xai-lab-secret-key-of-the-test"
 PNG = picture(8, 8)
 
 
+#: A model with a choosy host before one that takes more.
+TWO_WAYS = """
+[[models]]
+name = "two-ways"
+capabilities = ["video"]
+limits = { min_duration = 1, max_duration = 10 }
+[[models.routes]]
+provider = "ltx"
+model = "ltx-2-fast"
+price = { second = "0.01" }
+[[models.routes]]
+provider = "fal"
+model = "fal-ai/ltx-2"
+"""
+
+
 class Host(ThreadingHTTPServer):
     """Answers like xAI, ModelArk and Model Studio, and keeps what it was asked: method, path, body, credential."""
 
@@ -40,6 +56,12 @@ class Host(ThreadingHTTPServer):
         match (method, path):
             case "POST", "/ltx/text-to-video":
                 return self.clip
+            case "POST", "/fal/fal-ai/ltx-2":
+                return 200, {"status_url": f"{self.url}/fal/status"}
+            case "GET", "/fal/status":
+                return 200, {"status": "COMPLETED", "response_url": f"{self.url}/fal/result"}
+            case "GET", "/fal/result":
+                return 200, {"video": {"url": f"{self.url}/a.mp4"}}
             case "POST", "/xai/videos/generations":
                 return 200, {"request_id": "withheld" if "forbidden" in words else "rq1"}
             case "GET", "/xai/videos/withheld":
@@ -103,9 +125,9 @@ def host() -> Iterator[Host]:
 def served(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("films")
     config = folder / "openpollen.toml"
-    rows = {"xai-media": "xai", "byteplus": "ark", "dashscope-media": "scope", "ltx": "ltx"}
+    rows = {"xai-media": "xai", "byteplus": "ark", "dashscope-media": "scope", "ltx": "ltx", "fal": "fal"}
     text = "".join(f'[providers.{name}]\nbase_url = "{host.url}/{at}"\nkey = "{KEY}"\n' for name, at in rows.items())
-    config.write_text(f"{text}[engines]\nenabled = false\n")
+    config.write_text(f"{text}[engines]\nenabled = false\n{TWO_WAYS}")
     with Gateway(folder / "data", config) as gateway:
         yield gateway
     assert "Traceback" not in gateway.output
@@ -207,6 +229,21 @@ def test_what_the_host_does_not_make_is_told_with_what_it_does(
 ) -> None:
     reply = caller.get(f"/video/a%20fox?model=ltx-2&{query}")
     assert (reply.status, word in reply.error["message"]) == (400, True), reply.text
+    assert (host.asked, caller.balance) == ([], NANO)
+
+
+def test_what_the_first_host_does_not_make_the_next_one_does(caller: Account, host: Host) -> None:
+    reply = caller.get("/video/a%20fox?model=two-ways&fps=30")
+    assert reply.status == 200, reply.text
+    assert host.asked[0][1] == "/fal/fal-ai/ltx-2"
+    assert host.asked[0][2]["fps"] == 30
+    state = next(model for model in caller.get("/v1/models/status").json["data"] if model["id"] == "two-ways")
+    assert "calls" not in state["routes"][0] or state["routes"][0]["calls"] == 0
+
+
+def test_what_no_host_makes_is_told_in_the_words_of_the_first(caller: Account, host: Host) -> None:
+    reply = caller.get("/video/a%20fox?model=two-ways&aspectRatio=1:1")
+    assert (reply.status, reply.error["message"]) == (400, "aspectRatio: ltx-2-fast makes 16:9 or 9:16, not 1:1.")
     assert (host.asked, caller.balance) == ([], NANO)
 
 
