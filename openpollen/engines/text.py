@@ -35,9 +35,9 @@ from openpollen.engines.threads import engine_threads
 CONTEXT_LENGTH = 8192
 #: Answer length when the caller gives none; a small model does not always find an end by itself.
 DEFAULT_ANSWER_TOKENS = 1024
-#: Small models wander at the usual 1.0.
 #: Small models fall into loops of free text without it; a caller who sets a penalty of their own gets that one alone.
 DEFAULT_REPEAT_PENALTY = 1.1
+#: Small models wander at the usual 1.0.
 DEFAULT_TEMPERATURE = 0.5
 #: A name has at most 64 characters, and a token at least one.
 _NAME_TOKENS = 80
@@ -149,7 +149,7 @@ class _Conversation:
         if self.streamed:
             result = self._run(prompt, self._constrained(sampling, schema), self.out.text)
             if not is_answer(result.text, schema):
-                raise self._unfinished()
+                raise self._unfinished(result.text)
         else:
             result = self._whole_json(prompt, schema, sampling)
             for delta, logprobs in result.pieces:
@@ -163,7 +163,7 @@ class _Conversation:
             again = {**sampling, "temperature": 0, "max_tokens": min(sampling["max_tokens"], _TIGHT_TOKENS)}
             result = self._run(prompt, self._constrained(again, schema, tight=True))
         if not is_answer(result.text, schema):
-            raise self._unfinished()
+            raise self._unfinished(result.text)
         return result
 
     def _calls(self) -> list[_Pass]:
@@ -223,7 +223,7 @@ class _Conversation:
             if usage := chunk.get("usage"):
                 result.prompt_tokens, result.completion_tokens = usage["prompt_tokens"], usage["completion_tokens"]
             for choice in cast("list[dict[str, Any]]", chunk.get("choices") or ()):
-                piece = (cast("dict[str, Any]", choice.get("delta") or {}), choice.get("logprobs"))
+                piece = (cast("dict[str, Any]", choice.get("delta") or {}), self._told(choice.get("logprobs")))
                 result.pieces.append(piece)
                 result.finish = choice.get("finish_reason") or result.finish
                 if on_piece:
@@ -232,6 +232,13 @@ class _Conversation:
         self.llama.chat({"messages": messages, **options}, self.token, receive)
         return result
 
+    def _told(self, logprobs: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The log probabilities without alternatives, where none were asked for."""
+        if not logprobs or self.body.top_logprobs:
+            return logprobs
+        tokens = cast("list[dict[str, Any]]", logprobs.get("content") or [])
+        return {**logprobs, "content": [{**token, "top_logprobs": []} for token in tokens]}
+
     def _sampling(self) -> dict[str, Any]:
         """The caller's own options in the words of the library."""
         body = self.body
@@ -239,6 +246,8 @@ class _Conversation:
         given = {name: getattr(body, name) for name in names if getattr(body, name) is not None}
         if not body.logprobs:
             given.pop("top_logprobs", None)  # 0 of none is no mistake
+        elif not body.top_logprobs:
+            given["top_logprobs"] = 1  # the library gives many where none is named; see ``_told``
         given["temperature"] = DEFAULT_TEMPERATURE if body.temperature is None else body.temperature
         # JSON and tool calls repeat by nature, and must be able to copy names out of the request.
         shaped = body.response_format is not None or bool(body.tools)
@@ -260,7 +269,19 @@ class _Conversation:
         grammar = json_grammar(schema, sampling["max_tokens"], small=self.small, tight=tight)
         return {**sampling, "grammar": grammar, **_NO_THINKING}
 
-    def _unfinished(self) -> UnprocessableEntity:
+    def _unfinished(self, text: str) -> UnprocessableEntity:
+        """Why JSON is no answer: it breaks a rule that no grammar holds it to, or it is not whole."""
+        if is_answer(text, {}):
+            return UnprocessableEntity(
+                "The model's JSON did not meet the schema. Ask again with another seed, for a larger model, or without rules "
+                "such as not, contains, uniqueItems and if.",
+                reason="json_mismatch",
+            )
+        if self.body.stop:
+            return UnprocessableEntity(
+                "The JSON was not complete: a stop sequence may have ended it. Leave stop out.",
+                reason="json_unfinished",
+            )
         limit = self._json_tokens
         return UnprocessableEntity(
             f"The JSON was not complete within {limit} tokens. Raise max_tokens, or ask for a smaller answer.",

@@ -1,16 +1,18 @@
 """Does a JSON value fit a JSON schema? Grammars steer a model; this is the check that its answer kept to the schema.
 
 Keywords: type, enum, const, properties, required, additionalProperties, patternProperties, minProperties,
-maxProperties, items, prefixItems, minItems, maxItems,
-minLength, maxLength, pattern, minimum, maximum, exclusiveMinimum, exclusiveMaximum, anyOf, oneOf, allOf and local $ref.
-Others are notes, as JSON Schema has it.
+maxProperties, propertyNames, dependentRequired, items, prefixItems, minItems, maxItems, uniqueItems, contains, minContains,
+maxContains, minLength, maxLength, pattern, minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf, anyOf, oneOf, allOf,
+not, if, then, else and local $ref. Others are notes, as JSON Schema has it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, cast
 
+_NEAR = 1e-9  # of a multiple, as floating point has it
 _CLASSES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -41,6 +43,10 @@ def fits(value: Any, schema: Any, root: Any = None) -> bool:
         return False
     if "oneOf" in rules and not any(fits(value, item, root) for item in rules["oneOf"]):
         return False
+    if "not" in rules and fits(value, rules["not"], root):
+        return False
+    if "if" in rules and not fits(value, rules.get("then" if fits(value, rules["if"], root) else "else", True), root):
+        return False
     return _parts_fit(value, rules, root)
 
 
@@ -55,6 +61,9 @@ def _parts_fit(value: Any, rules: dict[str, Any], root: Any) -> bool:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         low, high = rules.get("exclusiveMinimum"), rules.get("exclusiveMaximum")
         above = low is None or value > low
+        step = rules.get("multipleOf")
+        if step and abs(value / step - round(value / step)) > _NEAR:
+            return False
         return above and (high is None or value < high) and _within(value, rules, "minimum", "maximum")
     return True
 
@@ -69,8 +78,11 @@ def _object_fits(value: dict[str, Any], rules: dict[str, Any], root: Any) -> boo
         said += [known[name]] if name in known else []
         return all(fits(item, schema, root) for schema in said or [others])
 
+    dependent = cast("dict[str, list[str]]", rules.get("dependentRequired", {}))
     return (
         all(name in value for name in rules.get("required", []))
+        and all(other in value for name, others in dependent.items() if name in value for other in others)
+        and all(fits(name, rules.get("propertyNames", True), root) for name in value)
         and _within(len(value), rules, "minProperties", "maxProperties")
         and all(member_fits(name, item) for name, item in value.items())
     )
@@ -79,6 +91,12 @@ def _object_fits(value: dict[str, Any], rules: dict[str, Any], root: Any) -> boo
 def _array_fits(value: list[Any], rules: dict[str, Any], root: Any) -> bool:
     first = cast("list[Any]", rules.get("prefixItems", []))
     rest = rules.get("items", True)
+    if rules.get("uniqueItems") and len({json.dumps(item, sort_keys=True) for item in value}) < len(value):
+        return False
+    if "contains" in rules:
+        count = sum(fits(item, rules["contains"], root) for item in value)
+        if not rules.get("minContains", 1) <= count <= rules.get("maxContains", count):
+            return False
     return _within(len(value), rules, "minItems", "maxItems") and all(
         fits(item, first[index] if index < len(first) else rest, root) for index, item in enumerate(value)
     )

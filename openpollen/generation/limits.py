@@ -111,7 +111,10 @@ def check_video(request: VideoRequest, model: Model) -> VideoRequest:
     if "size" not in given:
         width, height = frame_size(request.aspect_ratio, request.resolution)
         request = structs.replace(request, width=width, height=height)
-    # H.264 frames have even sides.
+    odd = [name for name in ("width", "height") if getattr(request, name) % 2]
+    if odd and {"size", *odd} & given:
+        sides = f"{request.width - request.width % 2}x{request.height - request.height % 2}"
+        raise BadRequest(f"{odd[0]}: frames of a video have even sides, such as {sides}.")
     request = structs.replace(
         request, width=request.width + request.width % 2, height=request.height + request.height % 2
     )

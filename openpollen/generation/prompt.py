@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -27,6 +28,28 @@ log = logging.getLogger("openpollen")
 _REWRITE = (
     "Rewrite the user's idea as one vivid picture description of at most 40 words. Keep every subject, colour, number and "
     "style of the idea. Answer with the description only."
+)
+
+
+_SMALL = frozenset(
+    [
+        "the",
+        "and",
+        "for",
+        "with",
+        "from",
+        "into",
+        "onto",
+        "its",
+        "his",
+        "her",
+        "their",
+        "that",
+        "this",
+        "some",
+        "are",
+        "was",
+    ]
 )
 
 
@@ -59,7 +82,8 @@ class Prompts:
         self._seconds = settings.generation.enhance_timeout_s
 
     async def enhance(self, prompt: str) -> str:
-        """The prompt rewritten by the local text model; the original when that fails or takes too long."""
+        """The prompt rewritten by the local text model; the original when that fails, takes too long or leaves out a word: a
+        small model easily makes another picture of it."""
         try:
             async with asyncio.timeout(self._seconds):
                 text = await self._ask(self._rewriter, [("system", _REWRITE), ("user", prompt)], max_tokens=90)
@@ -67,7 +91,10 @@ class Prompts:
             log.info("enhance kept the original prompt: %s", fault or "it took too long")
             return prompt
         rewritten = " ".join(text.split()).strip("\"' ")
-        return rewritten if 0 < len(rewritten) <= LONGEST_REWRITTEN else prompt
+        if 0 < len(rewritten) <= LONGEST_REWRITTEN and _words(prompt) <= _words(rewritten):
+            return rewritten
+        log.info("enhance kept the original prompt: the rewritten one was empty, too long, or left something out")
+        return prompt
 
     async def check_prompt(self, call: Call, admission: Admission) -> None:
         """Refuses an unsafe prompt. Raises UnprocessableEntity, ServiceUnavailable without a checker."""
@@ -124,6 +151,12 @@ class Prompts:
         if model is None:
             raise ServiceUnavailable(f"The model {name!r} of the settings does not exist.")
         return model
+
+
+def _words(text: str) -> set[str]:
+    """What a prompt speaks of: its words but for the smallest, without the endings of their plurals."""
+    words = re.findall(r"\w{3,}", text.lower())
+    return {word.removesuffix("s").removesuffix("e") for word in words if word not in _SMALL}
 
 
 def _content(body: bytes) -> str:

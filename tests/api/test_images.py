@@ -93,7 +93,14 @@ def test_enhance_rewrites_the_prompt_and_says_how(user: Account) -> None:
     body = {"prompt": "a cat", "size": "64x64", "enhance": True, "model": "flux"}
     entry = user.post("/v1/images/generations", body).json["data"][0]
     assert entry["revised_prompt"]
-    assert isinstance(entry["revised_prompt"], str)
+    assert "cat" in entry["revised_prompt"].lower()
+
+
+@pytest.mark.parametrize("prompt", ["three red balloons over the sea", "a red house on a hill", "a fox in a mug"])
+def test_a_rewritten_prompt_leaves_nothing_out(user: Account, prompt: str) -> None:
+    body = {"prompt": prompt, "size": "64x64", "enhance": True, "model": "flux"}
+    told = user.post("/v1/images/generations", body).json["data"][0]["revised_prompt"].lower()
+    assert all(word.removesuffix("s") in told for word in prompt.split() if len(word) > 3 and word != "over")
 
 
 def test_safe_without_a_checker_is_503_and_free(payer: Account, fake: FakeProvider) -> None:

@@ -189,6 +189,7 @@ TARGETS: list[tuple[str, str]] = [
     ("/audio/a?response_format=midi", "response_format"),
     ("/audio/a?voice=darth", "voice"),
     ("/video/a?model=scene-video&duration=-5", "duration"),
+    ("/video/a?width=129&height=131", "even sides"),
     ("/video/a?model=scene-video&duration=nan", "duration"),
     ("/video/a?model=scene-video&duration=61", "duration"),
     ("/video/a?model=scene-video&aspectRatio=wide", "aspectRatio: "),

@@ -119,6 +119,40 @@ def test_logprobs_come_with_their_alternatives(client: Client) -> None:
     assert all(token["logprob"] <= 0 and len(token["top_logprobs"]) == 3 for token in tokens)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_logprobs_come_without_alternatives_that_nobody_asked_for(client: Client, stream: bool) -> None:
+    answer = client.chat("Say hello.", seed=1, max_tokens=4, logprobs=True, stream=stream)
+    chosen = [choice for event in answer.events for choice in event["choices"]] if stream else answer.json["choices"]
+    tokens = [token for choice in chosen if choice.get("logprobs") for token in choice["logprobs"]["content"]]
+    assert tokens
+    assert all(token["logprob"] <= 0 and token["top_logprobs"] == [] for token in tokens)
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"not": {"enum": ["John"]}}, ["Ann", 3], ["John"]),
+        ({"type": "array", "uniqueItems": True}, [[], ["a", "b"]], [["a", "a"], [{"x": 1, "y": 2}, {"y": 2, "x": 1}]]),
+        ({"contains": {"type": "integer"}}, [["a", 1]], [[], ["a"]]),
+        ({"contains": {"type": "integer"}, "minContains": 2, "maxContains": 2}, [[1, 2]], [[1], [1, 2, 3]]),
+        ({"if": {"type": "string"}, "then": {"minLength": 2}, "else": {"minimum": 5}}, ["ab", 5], ["a", 4]),
+        ({"multipleOf": 0.1}, [0.3, 7], [0.35]),
+        ({"propertyNames": {"pattern": "^[a-z]+$"}}, [{"a": 1}], [{"A": 1}]),
+        ({"dependentRequired": {"card": ["name"]}}, [{}, {"card": 1, "name": 2}], [{"card": 1}]),
+    ],
+)
+def test_rules_that_no_grammar_holds_are_checked(schema: dict[str, Any], good: list[Any], bad: list[Any]) -> None:
+    assert all(fits(value, schema) for value in good)
+    assert not any(fits(value, schema) for value in bad)
+
+
+def test_json_that_breaks_a_rule_is_told_and_not_given(client: Client) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": ["x"]}}, "required": ["a"], "not": {"type": "object"}}
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    answer = client.chat("Fill it in.", seed=1, response_format=form)
+    assert (answer.status, "did not meet the schema" in str(answer.json)) == (422, True)
+
+
 def test_no_alternatives_of_no_logprobs_are_no_mistake(client: Client) -> None:
     answer = client.chat("Say hello.", seed=1, max_tokens=4, top_logprobs=0)
     assert (answer.status, answer.json["choices"][0].get("logprobs")) == (200, None)

@@ -51,7 +51,12 @@ def opened(data: bytes, what: str) -> Image.Image:
             )
         image.load()
         return ImageOps.exif_transpose(image)
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        most = MAX_PIXELS // 1_000_000
+        raise BadRequest(
+            f"{what} has far more than {most} megapixels, the most there can be. Send a smaller picture."
+        ) from error
+    except UnidentifiedImageError as error:
         raise BadRequest(f"{what} is not an image this server can read; send PNG, JPEG or WebP") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise BadRequest(f"{what} is damaged or incomplete and cannot be decoded; export it again") from error
