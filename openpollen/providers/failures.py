@@ -30,7 +30,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from openpollen.core.errors import (
     BadGateway,
@@ -82,10 +82,12 @@ _REFUSED_WORDS = (
 )  # fmt: skip
 _CREDIT_WORDS = (
     "credit balance is too low", "used all available credits", "doesn't have any credits", "monthly spending limit",
-    "api usage limits. you will regain access",
+    "api usage limits. you will regain access", "exhausted balance",
 )  # fmt: skip
 _CREDENTIAL_WORDS = ("incorrect api key provided", "this organization has been disabled")
 _UNKNOWN_WORDS = ("model identifier is invalid", "with on-demand throughput")
+#: MiniMax answers 200 and a number of its own (https://platform.minimax.io/docs/api-reference/errorcode); what it stands for.
+_BASE_RESP = {1001: 504, 1002: 429, 1039: 429, 1004: 401, 2049: 401, 2013: 400, 1042: 400}
 _INVALID = frozenset({400, 413, 415, 422})
 #: Codes by which a frame decoder says that what came is no whole stream; the provider reported no error of its own.
 _NO_STREAM = frozenset({"stream_cut", "stream_invalid", "stream_expected"})
@@ -112,12 +114,14 @@ class Failure(Exception):
 
 
 class Words(Struct, frozen=True):
-    """What a provider's error body says: its message, its codes in lower case, and after how many seconds to try again."""
+    """What a provider's error body says: its message, its codes in lower case, after how many seconds to try again, and the
+    status that a number of its own stands for."""
 
     message: str = ""
     codes: tuple[str, ...] = ()
     param: str | None = None
     after: int | None = None
+    status: int | None = None
 
     def has(self, parts: tuple[str, ...], exact: frozenset[str] = frozenset()) -> bool:
         return any(code in exact or any(part in code for part in parts) for code in self.codes)
@@ -149,6 +153,8 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, provider: 
     shown = scrub(words.message, [provider.key] if provider.key else []).strip()[:_WORDS_LIMIT]
     details: dict[str, Any] = {"provider": provider.name, "upstreamStatus": status}
     after = retry_after(headers) or words.after
+    if 200 <= status < 300 and words.status is not None:
+        status = words.status
     if refused(words):
         return refusal(shown, provider, status)
     if provider.name == LOCAL and shown and status in _LOCAL_ERRORS:
@@ -266,7 +272,9 @@ def read_words(body: bytes) -> Words:
         message = f"{message} The provider suggests: {suggested}"
     param = inner.get("param")
     after = next((_delay(detail["retryDelay"]) for detail in more if "retryDelay" in detail), None)
-    return Words(str(message), _codes(codes), param if isinstance(param, str) else None, after)
+    number = inner.get("status_code")
+    stands_for = _BASE_RESP.get(number) if "base_resp" in outer and isinstance(number, int) else None
+    return Words(str(message), _codes(codes), param if isinstance(param, str) else None, after, stands_for)
 
 
 def retry_after(headers: Mapping[str, str]) -> int | None:
@@ -318,7 +326,7 @@ def _array(value: Any) -> list[Any]:
 def _with_type(words: Words, headers: Mapping[str, str]) -> Words:
     """AWS names the kind of an error in a header: ``ThrottlingException:http://...``."""
     kind = headers.get("x-amzn-errortype", "").partition(":")[0]
-    return Words(words.message, (*words.codes, kind.lower()), words.param, words.after) if kind else words
+    return structs.replace(words, codes=(*words.codes, kind.lower())) if kind else words
 
 
 def _delay(text: Any) -> int | None:
