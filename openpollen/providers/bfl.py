@@ -26,6 +26,10 @@ _REFUSED = frozenset({"Request Moderated", "Content Moderated"})
 _STEP, _LEAST = 16, 64
 
 
+#: Its jobs are asked for at the region that took them, such as ``api.us1.bfl.ai``.
+_DOMAIN = "bfl.ai"
+
+
 class _Begun(Struct, frozen=True):
     polling_url: str = ""
 
@@ -68,10 +72,10 @@ class BlackForestLabs(BaseAdapter):
         address = read(_Begun, status, headers, body, provider).polling_url
         if not address:
             raise unreadable("a job without an address", provider)
-        return JobState(own_address(address, provider), "queued")
+        return JobState(own_address(address, provider, _DOMAIN), "queued")
 
     def poll_job(self, job: str, route: Route, provider: Provider) -> Outgoing:
-        return Outgoing("GET", own_address(job, provider), (("accept", "*/*"), *credential(provider)))
+        return Outgoing("GET", own_address(job, provider, _DOMAIN), (("accept", "*/*"), *credential(provider)))
 
     def decode_job(self, status: int, headers: Headers, body: bytes, provider: Provider) -> JobState:
         job = read(_Job, status, headers, body, provider)

@@ -21,6 +21,7 @@ from openpollen.outbound.client import Client
 from openpollen.outbound.guard import Guard
 from openpollen.outbound.message import Limits, Timeouts
 from openpollen.providers.adapter import adapters
+from openpollen.providers.addresses import is_own
 
 KEY = "AIza-lab-secret-key"
 ELSEWHERE = "https://storage.example/film?signature=x"
@@ -85,6 +86,32 @@ def fetched(host: Host, path: str) -> Media:
 def test_the_credential_goes_along_at_the_provider(host: Host) -> None:
     assert fetched(host, "/a").assets[0].data == b"film"
     assert host.asked == [("/a", KEY), ("/b", KEY), ("/c", KEY)]
+
+
+@pytest.mark.parametrize(
+    ("base", "url", "own"),
+    [
+        ("https://api.prov.co.uk/v1", "https://api.prov.co.uk/v1/jobs/1", True),
+        ("https://api.prov.co.uk/v1", "https://files.api.prov.co.uk/1", True),
+        ("https://api.prov.co.uk/v1", "https://evil.co.uk/1", False),
+        ("https://api.prov.co.uk/v1", "https://prov.co.uk/1", False),
+        ("https://ours.workers.dev", "https://theirs.workers.dev/1", False),
+        ("https://ours.openai.azure.com", "https://theirs.openai.azure.com/1", False),
+        ("https://api.prov.com", "http://api.prov.com/1", False),
+        ("https://api.prov.com", "https://evilapi.prov.com/1", False),
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/jobs/1", True),
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8001/jobs/1", False),
+    ],
+)
+def test_only_the_providers_own_host_gets_its_credential(base: str, url: str, own: bool) -> None:
+    assert is_own(url, Provider("p", "w", base, KEY)) is own
+
+
+def test_a_domain_that_a_wire_names_counts_where_its_host_lies_in_it() -> None:
+    bfl = Provider("bfl", "bfl", "https://api.bfl.ai/v1", KEY)
+    assert is_own("https://api.us1.bfl.ai/v1/get_result?id=1", bfl, "bfl.ai")
+    assert not is_own("https://api.us1.bfl.ai/v1/get_result?id=1", bfl)
+    assert not is_own("https://api.us1.bfl.ai/1", Provider("bfl", "bfl", "https://proxy.example", KEY), "bfl.ai")
 
 
 def test_elsewhere_is_an_address_without_a_credential(host: Host) -> None:
