@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 
 HIDDEN = "[hidden]"
+#: Characters of a secret in a row that are hidden wherever they stand.
+_PART = 8
 
 #: Shapes of credentials: named ones first, so that the name stays readable and only the value goes.
 _PATTERNS = (
@@ -26,7 +28,7 @@ _USERINFO = re.compile(r"(://)[^/@\s]+@")
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """``text`` without the ``secrets`` given, and without anything that has the shape of a credential.
 
-    Of a known secret also its first and its last eight characters are hidden, as providers like to echo those.
+    Of a known secret every part of eight characters is hidden: providers like to echo its beginning, its end or its middle.
     """
     known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
     for secret in known:
@@ -35,9 +37,28 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     for pattern in _PATTERNS:
         text = pattern.sub(_hide, text)
     for secret in known:
-        if len(secret) >= 16:
-            text = text.replace(secret[:8], HIDDEN).replace(secret[-8:], HIDDEN)
+        if len(secret) >= 2 * _PART:
+            text = _without_parts(text, secret)
     return text
+
+
+def _without_parts(text: str, secret: str) -> str:
+    parts = {secret[at : at + _PART] for at in range(len(secret) - _PART + 1)}
+    if not any(part in text for part in parts):
+        return text
+    out: list[str] = []
+    at = 0
+    while at < len(text):
+        end = at + _PART
+        if text[at:end] not in parts:
+            out.append(text[at])
+            at += 1
+            continue
+        while end < len(text) and text[at : end + 1] in secret:
+            end += 1
+        out.append(HIDDEN)
+        at = end
+    return "".join(out)
 
 
 def _hide(match: re.Match[str]) -> str:

@@ -64,5 +64,13 @@ def test_head_and_tail_of_a_known_secret_are_hidden(secret: str) -> None:
     assert secret[-8:] not in shown
 
 
+@pytest.mark.parametrize("echo", ["****ecret-PLUMTREE****", "PLUMTREE", "lab-secret-PL...", "(...TREE-of-the-lab)"])
+def test_any_part_of_a_known_secret_is_hidden(echo: str) -> None:
+    shown = scrub(f"Incorrect key: {echo} is none of ours", ["lab-secret-PLUMTREE-of-the-lab"])
+    assert HIDDEN in shown
+    assert not any(part in shown for part in ("PLUM", "TREE", "ecret"))
+    assert shown.endswith("is none of ours")
+
+
 def test_empty_secrets_hide_nothing() -> None:
     assert scrub("nothing to hide", ["", "a"]) == "nothing to hide"
