@@ -10,7 +10,6 @@ the first one in brackets, such as ``[Verse 1]``; without any, the server's lang
 
 from __future__ import annotations
 
-import re
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -21,6 +20,7 @@ from openpollen.core.assets import Asset, AudioFormat, JobState, Media, MusicReq
 from openpollen.core.model import Capability, Provider, Route
 from openpollen.outbound.message import Outgoing
 from openpollen.outbound.scrub import scrub
+from openpollen.providers import lyrics
 from openpollen.providers.adapter import UNSNIFFED, Adapter, BaseAdapter, Headers
 from openpollen.providers.addresses import own_address
 from openpollen.providers.failures import from_answer, unreadable
@@ -31,8 +31,6 @@ _PARAMS = frozenset({
 })  # fmt: skip
 _MADE: frozenset[AudioFormat] = frozenset({"mp3", "wav", "flac"})
 _MADE_ELSE: AudioFormat = "flac"
-_LYRICS = re.compile(r"^[ \t]*\[[^\]\n]+\]", re.M)
-_WORDLESS = "[inst]"
 _TURBO_STEPS = 8
 _OK = 200
 _AUDIO = "/v1/audio?path="
@@ -131,10 +129,9 @@ class AceStep(BaseAdapter):
 
 def _song(request: MusicRequest) -> dict[str, Any]:
     if request.instrumental:
-        return {"prompt": request.prompt, "lyrics": _WORDLESS}
-    if (found := _LYRICS.search(request.prompt)) is None:
-        return {"sample_query": request.prompt, "thinking": True}
-    return {"prompt": request.prompt[: found.start()].strip(), "lyrics": request.prompt[found.start() :].strip()}
+        return {"prompt": request.prompt, "lyrics": lyrics.WORDLESS}
+    style, words = lyrics.split(request.prompt)
+    return {"prompt": style, "lyrics": words} if words else {"sample_query": request.prompt, "thinking": True}
 
 
 def _post(path: str, body: dict[str, Any], provider: Provider) -> Outgoing:

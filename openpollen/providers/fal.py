@@ -14,6 +14,7 @@ from openpollen.core.assets import ImageRequest, JobState, Media, MusicRequest, 
 from openpollen.core.errors import BadRequest
 from openpollen.core.model import Capability, Provider, Route
 from openpollen.outbound.message import Outgoing
+from openpollen.providers import lyrics
 from openpollen.providers.adapter import Adapter, BaseAdapter, Headers
 from openpollen.providers.addresses import own_address
 from openpollen.providers.credential import credential
@@ -114,7 +115,7 @@ class Fal(BaseAdapter):
         family = _family(route)
         names = {"prompt"} | ({"seed"} if family.seed else set[str]())
         if operation is Capability.MUSIC:
-            return frozenset(names | {"seconds", "duration"})
+            return frozenset(names | {"seconds", "duration", "format", "response_format", "instrumental"})
         if family.pictures and operation is not Capability.IMAGE:
             names.add("image")
         if operation is Capability.VIDEO:
@@ -182,11 +183,14 @@ class Fal(BaseAdapter):
         return _begun(status, headers, body, provider)
 
     def encode_speech(self, request: SpeechRequest | MusicRequest, route: Route, provider: Provider) -> Outgoing:
-        """Music only; ACE-Step writes words of its own unless it is told that there are none."""
+        """Music only, as WAV: another format is made of it here. ACE-Step sings the words that it is given, and writes none."""
         assert isinstance(request, MusicRequest)
-        body: dict[str, Any] = {"tags": request.prompt}
-        if request.instrumental:
-            body["lyrics"] = "[inst]"
+        style, words = (request.prompt, lyrics.WORDLESS) if request.instrumental else lyrics.split(request.prompt)
+        if not words:
+            raise BadRequest(
+                f"instrumental: {route.model} sings only words that the prompt brings, in lines behind one such as [verse]."
+            )
+        body: dict[str, Any] = {"tags": style, "lyrics": words}
         if request.seconds is not None:
             body["duration"] = request.seconds
         return _submit(body, request.seed, route, provider, "")

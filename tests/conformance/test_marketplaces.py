@@ -190,6 +190,17 @@ def test_music_of_fal_by_its_documentation() -> None:
     assert made.urls == ("https://v3.fal.media/a.wav",)
 
 
+def test_songs_of_fal_have_the_words_of_the_prompt_in_any_format() -> None:
+    route = Route("fal", "fal-ai/ace-step")
+    assert {"instrumental", "format", "response_format"} <= fal.params(Capability.MUSIC, FAL, route)
+    song = MusicRequest("slow folk\n[verse]\nSnow falls\n[chorus]\nStay", format="flac", instrumental=False)
+    assert sent(fal.encode_speech(song, route, FAL)) == {
+        "tags": "slow folk", "lyrics": "[verse]\nSnow falls\n[chorus]\nStay",
+    }  # fmt: skip
+    with pytest.raises(BadRequest, match=r"^instrumental: .* sings only words that the prompt brings"):
+        fal.encode_speech(MusicRequest("slow folk", instrumental=False), route, FAL)
+
+
 def test_what_fal_refuses_and_what_failed_is_told_with_the_result() -> None:
     refused = {"detail": [{"loc": ["body", "prompt"], "msg": "not allowed", "type": "content_policy_violation"}]}
     with pytest.raises(Failure) as caught:
