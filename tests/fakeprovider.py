@@ -272,6 +272,8 @@ class FakeProvider:
         elif path == "/audio/transcriptions":
             heard = Charge("transcriptions", request.model, units=heard_seconds(request))
             await self._whole(answer(200, transcription_answer(request)), heard, wire)
+        elif path == "/page":
+            await wire.write(answer(200, b"<!doctype html><title>Please sign in</title>", "text/html"))
         elif path == "/models":
             await wire.write(answer(200, {"object": "list", "data": [{"id": "ok", "object": "model", "created": 1}]}))
         elif path == "/videos" or path.startswith("/videos/"):

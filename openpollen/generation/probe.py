@@ -18,7 +18,7 @@ from openpollen.generation.upstream import Upstream
 from openpollen.outbound.message import Outgoing
 from openpollen.providers.adapter import Adapter
 from openpollen.providers.credential import credential
-from openpollen.providers.failures import Failure, from_answer
+from openpollen.providers.failures import Failure, from_answer, unreadable
 
 _AT_ONCE = 8
 #: Enough for models that think before they speak, and for those that refuse to say less.
@@ -108,3 +108,5 @@ def _look(provider: Provider, upstream: Upstream) -> Callable[[], Awaitable[obje
 def _accepted(status: int, headers: Mapping[str, str], body: bytes, provider: Provider) -> None:
     if not 200 <= status < 300:
         raise from_answer(status, headers, body, provider)
+    if body.lstrip().startswith(b"<"):
+        raise unreadable("a page in place of an answer", provider)

@@ -22,6 +22,7 @@ Decode = Callable[[int, Mapping[str, str], bytes, Provider], T]
 
 #: Largest answer that is read whole: a long film in high definition fits.
 MAX_ANSWER = 512 * 1024 * 1024
+_UNSENT = "check base_url, its headers and its key: one of them cannot be sent"
 _MAX_ERROR = 256 * 1024
 
 
@@ -61,6 +62,8 @@ class Upstream:
             await _read(response, parts)
         except OutboundError as problem:
             raise failures.from_transport(problem, provider) from problem
+        except ValueError as problem:
+            raise failures.no_access(provider, _UNSENT) from problem
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         return decode(response.status, response.headers, body, provider)
 
@@ -75,6 +78,8 @@ class Upstream:
             body = await response.read(_MAX_ERROR)
         except OutboundError as problem:
             raise failures.from_transport(problem, provider) from problem
+        except ValueError as problem:
+            raise failures.no_access(provider, _UNSENT) from problem
         raise failures.from_answer(response.status, response.headers, body, provider)
 
     @staticmethod

@@ -92,6 +92,29 @@ def test_pictures_are_not_made_and_their_host_is_asked_for_what_costs_nothing(
     assert [(request.method, request.path) for request in host.requests] == [("GET", "/v1/models")]
 
 
+def test_a_page_in_place_of_an_answer_is_not_well(tmp_path: Path, host: FakeProvider) -> None:
+    text = configuration(host, "image:one", probe='probe = "/page"\n')
+    done = doctor(tmp_path, text)
+    assert done.exit_code == 1
+    assert "The provider pictures sent a page in place of an answer." in done.stdout
+
+
+@pytest.mark.parametrize("key", ["lab-žluť-4711", "lab-secret\\n4711"])
+def test_a_key_that_no_header_can_carry_is_told_and_never_shown(tmp_path: Path, host: FakeProvider, key: str) -> None:
+    done = doctor(tmp_path, configuration(host, "chat:ok").replace(KEY, key))
+    assert "not live: lab: its key has a character that cannot be sent; copy it anew" in done.output
+    assert "4711" not in done.output
+    assert not host.requests
+
+
+def test_a_header_that_cannot_be_sent_fails_its_provider_alone(tmp_path: Path, host: FakeProvider) -> None:
+    text = configuration(host, "chat:ok", "image:one", probe='probe = "/models"\nheaders = { x-team = "žluť" }\n')
+    done = doctor(tmp_path, text)
+    assert done.exit_code == 1
+    assert "ok        lab: ok" in done.stdout
+    assert "Check base_url, its headers and its key: one of them cannot be sent." in done.stdout
+
+
 def test_a_probe_that_is_no_path_is_a_fault_of_the_file(tmp_path: Path, host: FakeProvider) -> None:
     done = doctor(tmp_path, configuration(host, "image:one", probe='probe = "https://elsewhere.example"\n'))
     assert done.exit_code == 2
