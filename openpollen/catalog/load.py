@@ -166,11 +166,6 @@ def _is_off(table: Table, where: str, problems: list[str]) -> bool:
     return off is True
 
 
-def unsendable(key: str) -> bool:
-    """Whether a key has a character that no header can carry: a line break, or one beyond Latin-1."""
-    return any(ord(char) > 255 or not (char.isprintable() or ord(char) > 159) for char in key)
-
-
 def resolve_secret(text: str, env: Mapping[str, str]) -> tuple[str | None, str]:
     """The value of a key as written (``env:NAME``, ``file:PATH`` or a literal), or ``None`` and what is missing."""
     scheme, _, rest = text.partition(":")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from openpollen.catalog.describe import describe
-from openpollen.catalog.load import Catalog, fill_url, resolve_secret, unsendable
+from openpollen.catalog.load import Catalog, fill_url, resolve_secret
 from openpollen.catalog.parse import ProviderRow
 from openpollen.catalog.signers import secret_of
 from openpollen.core.errors import BadRequest, ServiceUnavailable
@@ -321,8 +321,6 @@ def _provider(row: ProviderRow, env: Mapping[str, str], wires: Wires) -> Provide
     if not no_url and not base_url.startswith(("http://", "https://")):
         no_url = f"{row.base_url} must start with http:// or https://"
     key, no_key = resolve_secret(row.key, env) if row.key is not None else (None, "")
-    if key is not None and unsendable(key):
-        key, no_key = None, "its key has a character that cannot be sent; copy it anew"
     secret, unsigned = secret_of(row.signer, env)
     if row.signer is not None and key is None:
         no_key = "" if secret else f"{no_key} (or {unsigned.removeprefix('set ')})" if no_key else unsigned

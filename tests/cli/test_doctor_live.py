@@ -102,7 +102,7 @@ def test_a_page_in_place_of_an_answer_is_not_well(tmp_path: Path, host: FakeProv
 @pytest.mark.parametrize("key", ["lab-žluť-4711", "lab-secret\\n4711"])
 def test_a_key_that_no_header_can_carry_is_told_and_never_shown(tmp_path: Path, host: FakeProvider, key: str) -> None:
     done = doctor(tmp_path, configuration(host, "chat:ok").replace(KEY, key))
-    assert "not live: lab: its key has a character that cannot be sent; copy it anew" in done.output
+    assert "not live: lab: the key in the configuration file has characters that no header can carry" in done.output
     assert "4711" not in done.output
     assert not host.requests
 
