@@ -45,6 +45,7 @@ from openpollen.core.assets import Asset
 from openpollen.core.errors import GatewayError
 from openpollen.generation.answers import Answers
 from openpollen.generation.jobs import VideoJobs
+from openpollen.generation.making import Maker
 from openpollen.generation.prompt import Prompts
 from openpollen.generation.service import Pipeline
 from openpollen.generation.upstream import Upstream
@@ -119,19 +120,9 @@ class Worker:
         self._reloading = Reloading(
             registry, lambda: build_registry(settings, files.read(), env), files.paths, self._replace
         )
+        maker = Maker(upstream, self._fetch, self._bring, generation.job_timeout_s)
         self.pipeline = Pipeline(
-            *(
-                registry,
-                adapters(),
-                upstream,
-                self.wallet,
-                self.limiter,
-                self.refills,
-                self.tiers,
-                self._fetch,
-                self._bring,
-                settings,
-            )
+            registry, adapters(), upstream, maker, self.wallet, self.limiter, self.refills, self.tiers, settings
         )
         self.prompts = Prompts(self._registry, adapters(), upstream, settings)
         self.cache = Cache(self.database, blobs, seconds=generation.cache_ttl_s)

@@ -295,7 +295,7 @@ class Runner:
         job.row = structs.replace(job.row, status=status, progress=progress)
 
     async def _bring(self, job: _Job, media: Media) -> Media:
-        return await self._pipeline.bytes_of(media, job.attempt.provider, "video/")
+        return await self._pipeline.maker.bytes_of(media, job.attempt.provider, "video/")
 
     async def _measured(self, job: _Job, made: Media) -> Usage:
         try:

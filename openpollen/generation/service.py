@@ -17,47 +17,28 @@ from msgspec import Struct, structs
 from openpollen.accounts.limiter import Limiter, Ticket
 from openpollen.accounts.tiers import Refills, Tiers
 from openpollen.catalog.registry import Registry
-from openpollen.core.assets import (
-    Asset,
-    ImageRequest,
-    JobState,
-    Media,
-    MusicRequest,
-    SpeechRequest,
-    TranscriptionRequest,
-    VideoRequest,
-)
 from openpollen.core.chat import ChatRequest
 from openpollen.core.errors import (
-    BadGateway,
-    BadRequest,
     InternalError,
     PaymentRequired,
-    UnprocessableEntity,
 )
 from openpollen.core.model import Provider
 from openpollen.core.money import format_pollen
 from openpollen.core.patience import patiently
 from openpollen.core.usage import Usage
-from openpollen.generation import measure, thinking
+from openpollen.generation import measure
 from openpollen.generation.admit import Admission, Attempt, admit
 from openpollen.generation.call import Call, Heard, Made, Result
 from openpollen.generation.health import Health
-from openpollen.generation.inline import Bring, inlined
-from openpollen.generation.measure import measured
+from openpollen.generation.making import Maker
 from openpollen.generation.order import Order
-from openpollen.generation.remote import begin, finish, upload
 from openpollen.generation.routing import Routing
-from openpollen.generation.sound import as_asked
-from openpollen.generation.upstream import Upstream, encoding
-from openpollen.generation.voice import converse, is_spoken
+from openpollen.generation.upstream import Upstream
 from openpollen.ledger import pricing
 from openpollen.ledger.entries import Hold, HoldRequest, Markup
 from openpollen.ledger.wallet import Wallet
-from openpollen.media.picture import opens
-from openpollen.media.sniff import sniff
 from openpollen.providers.adapter import Adapter
-from openpollen.providers.failures import LOCAL, Failure, unreadable
+from openpollen.providers.failures import LOCAL
 from openpollen.settings import Settings
 from openpollen.usage.record import Paid
 
@@ -65,8 +46,6 @@ log = logging.getLogger("openpollen")
 
 #: How long the end of a publishable key's call may wait for the database, in seconds.
 _LEAVE_S = 600.0
-#: Brings a result that a provider answered as an address: its URL, and the provider's own base URL.
-Fetch = Callable[[str, str], Awaitable[Asset]]
 #: Raises an error for a result that must not be delivered.
 Check = Callable[[Made], Awaitable[None]]
 T = TypeVar("T")
@@ -87,12 +66,11 @@ class Pipeline:
         registry: Registry,
         adapters: Mapping[str, Adapter],
         upstream: Upstream,
+        maker: Maker,
         wallet: Wallet,
         limiter: Limiter,
         refills: Refills,
         tiers: Tiers,
-        fetch: Fetch,
-        bring: Bring,
         settings: Settings,
     ) -> None:
         self.registry = registry
@@ -102,8 +80,7 @@ class Pipeline:
         self._limiter = limiter
         self._refills = refills
         self._tiers = tiers
-        self._fetch = fetch
-        self._bring = bring
+        self.maker = maker
         self._settings = settings
         generation = settings.generation
         self.health = Health(
@@ -232,7 +209,7 @@ class Pipeline:
         """Holds, makes, settles. Raises GatewayError; nothing is charged then. ``check`` may refuse what was made."""
         held = await self.hold(call, admission)
         try:
-            result = await self.routing.first(call, admission, partial(self._make, call, admission))
+            result = await self.routing.first(call, admission, partial(self.maker.make, call, admission))
             await self._checked(call, admission, result, check)
         except BaseException:
             self.release(held)
@@ -253,85 +230,6 @@ class Pipeline:
         if heard.parts is not None:
             usage = heard.usage or measure.assumed(call.request, heard.body, call.model, admission.price)
             self.book(Order.of(call, admission), attempt.provider.name, usage)
-
-    async def _make(self, call: Call, admission: Admission, attempt: Attempt, heard: Heard) -> Result:
-        adapter, route, provider = attempt.adapter, attempt.route, attempt.provider
-        made: Made
-        match call.request:
-            case ChatRequest() as request if admission.local and is_spoken(request):
-                made = await converse(self.upstream, adapter, route, provider, request)
-            case ChatRequest() as request:
-                request = await self.readable(request, adapter)
-                with encoding():
-                    out = adapter.encode_chat(request, route, provider)
-                made = await self.upstream.call(out, provider, adapter.decode_chat, heard)
-                made = thinking.whole(made) if route.inline_thinking else made
-            case ImageRequest() as request:
-                uploaded = await upload(self.upstream, attempt, request)
-                with encoding():
-                    out = adapter.encode_image(request, route, provider, uploaded)
-                answer = await self.upstream.call(out, provider, adapter.decode_image, heard)
-                made = await self._media(attempt, answer, heard, "image/")
-            case SpeechRequest() | MusicRequest() as request:
-                with encoding():
-                    out = adapter.encode_speech(request, route, provider)
-                answer = await self.upstream.call(out, provider, adapter.decode_speech, heard)
-                made = await self._media(attempt, answer, heard, "")
-            case TranscriptionRequest() as request:
-                with encoding():
-                    out = adapter.encode_transcription(request, route, provider)
-                made = await self.upstream.call(out, provider, adapter.decode_transcription, heard)
-                if admission.local and not made.text.strip():
-                    # A provider was paid for listening to silence; here it is no work, and a mistake more often than not.
-                    raise UnprocessableEntity(
-                        "No speech was heard in the recording; nothing was charged. Check that it is not silent.",
-                        reason="no_speech",
-                    )
-            case VideoRequest() as request:
-                made = await self._media(attempt, await begin(self.upstream, attempt, request, heard), heard, "video/")
-        if isinstance(made, Media) and not isinstance(request, ImageRequest):
-            try:
-                if isinstance(request, SpeechRequest | MusicRequest):
-                    made = await asyncio.to_thread(as_asked, made, request.format)
-                usage = await asyncio.to_thread(measured, request, made, call.model, admission.price)  # decodes headers
-            except BadRequest:
-                raise unreadable("a file that cannot be played", provider) from None
-        else:
-            usage = measured(request, made, call.model, admission.price)
-        name = admission.served_by.name
-        revised = made.revised_prompt if isinstance(made, Media) else None
-        result = Result(made, usage, route, provider, name, revised_prompt=revised)
-        call.headers.update(attempt.told)
-        return result
-
-    async def readable(self, request: ChatRequest, adapter: Adapter) -> ChatRequest:
-        """The chat with its pictures and files as this wire takes them. Raises BadRequest."""
-        return await inlined(request, self._bring) if adapter.inline else request
-
-    async def _media(self, attempt: Attempt, answer: Media | JobState, heard: Heard, wanted: str) -> Media:
-        """The bytes of an answer, waited for where the provider has only begun them."""
-        bring = partial(self.bytes_of, provider=attempt.provider, wanted=wanted)
-        if isinstance(answer, Media):
-            try:
-                return await bring(answer)
-            except BadGateway as fault:
-                raise Failure(fault, retryable=True) from fault
-        return await finish(self.upstream, attempt, answer, self.job_seconds, bring, heard)
-
-    async def bytes_of(self, made: Media, provider: Provider, wanted: str) -> Media:
-        """Fetches what is still an address, and names every asset's media type by its bytes. Raises BadGateway."""
-        assets = [*made.assets, *[await self._fetch(url, provider.base_url) for url in made.urls]]
-        sniffed = tuple(structs.replace(asset, mime=sniff(asset.data)) for asset in assets)
-        usable = bool(sniffed) and all(asset.data and asset.mime.startswith(wanted) for asset in sniffed)
-        if usable and wanted == "image/" and provider.name != LOCAL:
-            usable = all([await asyncio.to_thread(opens, asset.data) for asset in sniffed])
-        if not usable:
-            raise BadGateway(
-                "The provider answered without a usable result; nothing was charged.",
-                reason="upstream_invalid_answer",
-                spent=True,
-            )
-        return structs.replace(made, assets=sniffed, urls=())
 
     def _priced(self, call: Call, admission: Admission, request: HoldRequest) -> HoldRequest:
         """The hold with its amount. A chat is shortened to fit ``max_cost``; one whose caller set no length holds a share

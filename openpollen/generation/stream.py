@@ -267,7 +267,7 @@ async def _open(pipeline: Pipeline, call: Call, attempt: Attempt, heard: Heard) 
     request = call.request
     assert isinstance(request, ChatRequest)
     adapter, provider = attempt.adapter, attempt.provider
-    request = await pipeline.readable(request, adapter)
+    request = await pipeline.maker.readable(request, adapter)
     with encoding():
         out = adapter.encode_chat(request, attempt.route, provider)
     response = await pipeline.upstream.open(out, provider, heard)
