@@ -356,5 +356,6 @@ def _local(row: ProviderRow, url: str, key: str | None) -> Provider:
 def _revision(catalog: Catalog, providers: Mapping[str, Provider], engines: Mapping[Capability, str]) -> str:
     """A digest of what decides prices and routes; the engine host's address and the keys are left out."""
     live = sorted((p.name, p.wire, "" if p.name == "local" else p.base_url, p.live) for p in providers.values())
-    prices = [(model.name, model.price.version, repr(model.routes)) for model in catalog.models]
-    return hashlib.sha256(repr((live, prices, sorted(engines.items()))).encode()).hexdigest()[:16]
+    models = [(model.name, model.price.version, model.routes) for model in catalog.models]
+    told = msgspec.json.encode((live, models, engines), order="deterministic")  # sets too: the same in every process
+    return hashlib.sha256(told).hexdigest()[:16]

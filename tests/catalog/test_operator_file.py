@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -174,6 +178,24 @@ def test_the_revision_follows_prices_and_routes(tmp_path: Path) -> None:
     assert registry(tmp_path, EXAMPLE).revision == plain
     assert registry(tmp_path, EXAMPLE.replace('"5.00"', '"6.00"')).revision != plain
     assert registry(tmp_path, EXAMPLE, {"LAB_KEY": "x"}).revision != plain
+
+
+def test_every_process_gives_one_catalogue_the_same_revision(tmp_path: Path) -> None:
+    config = tmp_path / "openpollen.toml"
+    config.write_text(EXAMPLE.replace('model = "upstream-name"', 'model = "up"\nparams = ["top_k", "min_p", "-seed"]'))
+    where = ["--data", str(tmp_path / "data"), "--config", str(config)]
+    told = {
+        subprocess.run(
+            [sys.executable, "-m", "openpollen", "admin", "catalog", "check", "--json", *where],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    (only,) = told
+    assert len(json.loads(only)["revision"]) == 16
 
 
 def test_settings_and_catalogue_share_the_file(tmp_path: Path) -> None:
